@@ -1,0 +1,1 @@
+//! Every code block and every printed output in the book, tested

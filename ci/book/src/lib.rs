@@ -1,0 +1,1 @@
+//! Builds the book, serves it on loopback, and runs its listings

@@ -1,0 +1,1 @@
+//! The named runs: what a Run button may start, what an output block was recorded from

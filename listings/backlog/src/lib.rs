@@ -1,0 +1,1 @@
+//! What listen(fd, n) admits, and what a client sees beyond it

@@ -1,0 +1,1 @@
+//! A read that blocks, a file cold and cached, a neighbour that preempts us
