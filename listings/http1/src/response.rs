@@ -1,0 +1,110 @@
+//! A response: status, fields and body. How long it is and whether the connection stays is the connection's to say.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// What follows a response's head.
+#[derive(Debug)]
+pub enum Body<F> {
+    /// Nothing, and no Content-Length either: 304.
+    None,
+    /// Bytes in memory.
+    Bytes(Vec<u8>),
+    /// `len` bytes of a file, from the offset `at` on. The driver sends them.
+    File {
+        /// The driver's handle.
+        file: F,
+        /// Offset of the first byte.
+        at: u64,
+        /// How many bytes.
+        len: u64,
+    },
+}
+
+/// A response on its way from the application to the connection.
+#[derive(Debug)]
+pub struct Response<F> {
+    /// Status code, 200 to 599.
+    pub status: u16,
+    /// Field lines as they will be sent, each with its CRLF.
+    pub(crate) fields: Vec<u8>,
+    /// What follows the head.
+    pub body: Body<F>,
+}
+
+impl<F> Response<F> {
+    /// A response without fields of its own.
+    pub fn new(status: u16, body: Body<F>) -> Self {
+        Self { status, fields: Vec::new(), body }
+    }
+
+    /// A short text that says the status to a person.
+    pub fn plain(status: u16) -> Self {
+        let text = format!("{status} {}\n", reason(status));
+        Self::new(status, Body::Bytes(text.into_bytes())).field("Content-Type", "text/plain; charset=utf-8")
+    }
+
+    /// Adds a field. The connection itself writes Date, Content-Length and Connection.
+    ///
+    /// # Panics
+    /// If the value contains a line end: a field that a client can break in two is a response that a client can write.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl Display) -> Self {
+        let start = self.fields.len();
+        let written = write!(self.fields, "{name}: {value}");
+        debug_assert!(written.is_ok(), "writing to a Vec does not fail");
+        assert!(!self.fields[start..].iter().any(|&b| b == b'\r' || b == b'\n'), "a line end in the field {name}");
+        self.fields.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// How many bytes the body has; `None` where there is no length to tell.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::None => None,
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File { len, .. } => Some(*len),
+        }
+    }
+
+    /// Writes the head: `connection` is what the Connection field says, if it is sent.
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>, date: &dyn Display, connection: Option<&str>) {
+        let mut written = write!(out, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", self.status, reason(self.status));
+        out.extend_from_slice(&self.fields);
+        if let Some(length) = self.length() {
+            written = written.and(write!(out, "Content-Length: {length}\r\n"));
+        }
+        if let Some(connection) = connection {
+            written = written.and(write!(out, "Connection: {connection}\r\n"));
+        }
+        debug_assert!(written.is_ok(), "writing to a Vec does not fail");
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The phrase that goes with a status (RFC 9110 section 15).
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        303 => "See Other",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
