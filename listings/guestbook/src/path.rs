@@ -55,7 +55,7 @@ fn decode(segment: &str) -> Result<String, u16> {
         return Err(400);
     }
     let name: Vec<u8> = percent_encoding::percent_decode_str(segment).collect();
-    if name.iter().any(|&b| b == 0) {
+    if name.contains(&0) {
         return Err(400);
     }
     // A name that is not UTF-8 may exist on disk, but nobody links to it.

@@ -296,6 +296,7 @@ impl<F> Connection<F> {
         self.failed = true;
         self.lent = false;
         self.output.clear();
+        (self.sending, self.read_by) = (None, None);
     }
 
     /// When [`Connection::expired`] is to be called, if nothing else happens first.

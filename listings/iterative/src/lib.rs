@@ -1,1 +1,93 @@
-//! One request at a time: the iterative server
+//! One request at a time: the iterative server.
+//!
+//! One process accepts a connection, serves it to its end, and accepts the next. Whenever something is not there yet
+//! (a client, a byte of a request, a page of a file, a reply of the store), the process waits in a system call, and
+//! everybody else waits in the listen queue.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `bin/canned.rs` | the thirty lines that the chapter starts with |
+//! | `lib.rs` | [`listen`] and [`accept_one_after_another`]: what makes this server iterative |
+//! | `connection.rs` | [`Worker`]: one connection, blocking; the other blocking models share it |
+//! | `files.rs` | [`Files`]: opening below the root, and the cache of what is open |
+//! | `store_client.rs` | [`StoreClient`]: asking the store and waiting for it |
+//! | `signals.rs` | SIGTERM and SIGINT: stop accepting, finish what was begun |
+#![cfg(target_os = "linux")]
+
+mod connection;
+mod files;
+pub mod signals;
+mod store_client;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+
+pub use connection::Worker;
+pub use files::{File, Files};
+pub use store_client::StoreClient;
+
+/// Opens a socket that listens on `address`. The kernel keeps up to `backlog` + 1 connections for us that nobody has
+/// accepted yet, but no more than `net.core.somaxconn` + 1 (listen(2)).
+// ANCHOR: listen
+pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let listener = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&listener, true)?;
+    net::bind(&listener, &address)?;
+    net::listen(&listener, backlog)?;
+    Ok(listener)
+}
+// ANCHOR_END: listen
+
+/// Serves connections one after another. After SIGTERM or SIGINT it serves those that were already waiting, and returns.
+// ANCHOR: accept
+pub fn accept_one_after_another(listener: impl AsFd, backlog: i32, worker: &mut Worker) -> io::Result<()> {
+    let mut left_to_serve = i64::from(backlog) + 1;
+    let mut last_complaint = None;
+    while left_to_serve > 0 {
+        match net::accept_with(&listener, SocketFlags::CLOEXEC) {
+            Ok(client) => worker.serve(&client),
+            // Only after a signal is the listener non-blocking: the queue is empty.
+            Err(Errno::AGAIN) if signals::stopping() => break,
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) if is_shortage(error) => {
+                complain(&mut last_complaint, error);
+                worker.release_files();
+                thread::sleep(Duration::from_millis(100));
+            }
+            Err(error) if is_network_error(error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        left_to_serve -= i64::from(signals::stopping());
+    }
+    Ok(())
+}
+// ANCHOR_END: accept
+
+/// The process or the machine has run out of something: the connection stays in the queue, and an accept that is
+/// repeated at once fails at once.
+pub fn is_shortage(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+}
+
+/// Errors that belong to the connection that was to be accepted, not to the listener (accept(2), "Error handling").
+pub fn is_network_error(error: Errno) -> bool {
+    use Errno as E;
+    let of_the_client = [E::PROTO, E::NOPROTOOPT, E::OPNOTSUPP, E::NETDOWN, E::NETUNREACH, E::HOSTDOWN, E::HOSTUNREACH, E::PERM];
+    of_the_client.contains(&error)
+}
+
+/// Says that accept fails, at most once a second.
+pub fn complain(last: &mut Option<Instant>, error: Errno) {
+    if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
+        *last = Some(Instant::now());
+        let error = io::Error::from(error);
+        eprintln!("cannot accept: {error}; clients wait in the queue until descriptors are free (ulimit -n raises the limit)");
+    }
+}

@@ -1,0 +1,185 @@
+//! One connection, served by a process that blocks: the part that all blocking models share.
+//!
+//! They differ in who calls `accept` and where this runs. Here is the same for all of them: as long as the connection
+//! is not finished there is a job to do, or output to send, or bytes to receive, and each of the three may block.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use guestbook::{Finish, Guest, Job, Now, Out, Settings};
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
+
+use crate::files::{File, Files};
+use crate::signals;
+use crate::store_client::StoreClient;
+
+/// Most that one sendfile(2) is asked to send, so that a slow client's progress is seen now and then.
+const SEND_AT_ONCE: u64 = 256 * 1024;
+
+/// What a worker has: its files, its connection to the store, a buffer, and the rules of the house.
+#[derive(Debug)]
+pub struct Worker {
+    files: Files,
+    store: StoreClient,
+    settings: Settings,
+    /// How long a request may still take after SIGTERM.
+    grace: Duration,
+    /// When that time is over, once SIGTERM has come.
+    stop_by: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    /// A worker of its own process or thread.
+    pub fn new(files: Files, store: StoreClient, settings: Settings, grace: Duration) -> Self {
+        Self { files, store, settings, grace, stop_by: None, buffer: vec![0; 16 * 1024] }
+    }
+
+    /// Closes the files that are only kept for later.
+    pub fn release_files(&mut self) {
+        self.files.release();
+    }
+
+    /// Serves one connection to its end.
+    // ANCHOR: serve
+    pub fn serve(&mut self, client: &OwnedFd) {
+        let mut guest = Guest::new(self.settings, self.store.timeout(), Now::read());
+        let finish = loop {
+            if let Some(finish) = guest.finished() {
+                break finish;
+            } else if let Some(job) = guest.take_job() {
+                self.work(job, &mut guest);
+            } else if let Some(out) = guest.take_output() {
+                self.send(client, out, &mut guest);
+            } else {
+                self.receive(client, &mut guest);
+            }
+        };
+        self.close(client, finish);
+    }
+    // ANCHOR_END: serve
+
+    /// Does the job, and waits for it: in open(2), or for the store.
+    // ANCHOR: work
+    fn work(&mut self, job: Job, guest: &mut Guest<File>) {
+        match job {
+            Job::Open(path) => {
+                let opened = self.files.open(path.as_str());
+                guest.opened(opened, Now::read());
+            }
+            Job::Store(call) => {
+                let reply = self.store.call(&call, guest.deadline());
+                guest.stored(reply, Now::read());
+            }
+        }
+    }
+    // ANCHOR_END: work
+
+    /// Waits for bytes of the client, but no longer than until its deadline.
+    // ANCHOR: receive
+    fn receive(&mut self, client: &OwnedFd, guest: &mut Guest<File>) {
+        if signals::stopping() && !is_readable(client) {
+            guest.drain();
+            if guest.finished().is_some() {
+                return;
+            }
+        }
+        let room = guest.room().min(self.buffer.len());
+        let received = wait_at_most(client, Timeout::Recv, self.until(guest))
+            .and_then(|()| net::recv(client, &mut self.buffer[..room], RecvFlags::empty()));
+        match received {
+            Ok((0, _)) => guest.eof(Now::read()),
+            Ok((n, _)) => guest.received(&self.buffer[..n], Now::read()),
+            Err(error) => self.blocked(error, guest),
+        }
+    }
+    // ANCHOR_END: receive
+
+    /// Sends a piece, or as much of it as the kernel takes before the deadline.
+    // ANCHOR: send
+    fn send(&mut self, client: &OwnedFd, out: Out<File>, guest: &mut Guest<File>) {
+        let more = if guest.has_more_output() { SendFlags::MORE } else { SendFlags::empty() };
+        let sent = wait_at_most(client, Timeout::Send, self.until(guest)).and_then(|()| match &out {
+            Out::Bytes(bytes) => net::send(client, bytes, more | SendFlags::NOSIGNAL),
+            Out::File { file, at, len } => {
+                let at_once = usize::try_from(SEND_AT_ONCE.min(*len)).unwrap_or(usize::MAX);
+                sendfile(client, file, Some(&mut { *at }), at_once)
+            }
+        });
+        match sent {
+            // The file is shorter than it was: the length that we promised cannot be kept.
+            Ok(0) => guest.fail(),
+            Ok(n) => guest.sent(out, n as u64, Now::read()),
+            Err(error) => {
+                guest.sent(out, 0, Now::read());
+                self.blocked(error, guest);
+            }
+        }
+    }
+    // ANCHOR_END: send
+
+    /// A call on the client's socket failed: because a signal came, because time was up, or because the client is gone.
+    fn blocked(&self, error: Errno, guest: &mut Guest<File>) {
+        match error {
+            Errno::INTR => {}
+            Errno::AGAIN => {
+                guest.expired(Now::read());
+                if self.stop_by.is_some_and(|by| Instant::now() >= by) {
+                    guest.fail();
+                }
+            }
+            _ => guest.fail(),
+        }
+    }
+
+    /// Until when a call for this guest may block: its own deadline, or the end of our grace if we are to stop.
+    fn until(&mut self, guest: &Guest<File>) -> Option<Instant> {
+        if signals::stopping() && self.stop_by.is_none() {
+            self.stop_by = Some(Instant::now() + self.grace);
+        }
+        [guest.deadline(), self.stop_by].into_iter().flatten().min()
+    }
+
+    /// Closes in the way that the connection asks for; the descriptor itself is closed by its owner.
+    // ANCHOR: close
+    fn close(&mut self, client: &OwnedFd, finish: Finish) {
+        match finish {
+            Finish::Close => {}
+            Finish::Reset => drop(sockopt::set_socket_linger(client, Some(Duration::ZERO))),
+            Finish::Linger => {
+                let until = Some(Instant::now() + self.settings.linger);
+                let mut open = net::shutdown(client, Shutdown::Write);
+                while open.is_ok() {
+                    open = match wait_at_most(client, Timeout::Recv, until)
+                        .and_then(|()| net::recv(client, &mut self.buffer[..], RecvFlags::empty()))
+                    {
+                        Ok((0, _)) => break,
+                        Ok(_) | Err(Errno::INTR) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                }
+            }
+        }
+    }
+    // ANCHOR_END: close
+}
+
+/// Lets the next blocking call in this direction wait for the time that remains, and no longer. A timeout that is set
+/// once starts again with every call: a client that sends a byte now and then would never be late.
+// ANCHOR: remaining
+fn wait_at_most(client: &OwnedFd, direction: Timeout, until: Option<Instant>) -> Result<(), Errno> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    if left == Some(Duration::ZERO) {
+        return Err(Errno::AGAIN);
+    }
+    sockopt::set_socket_timeout(client, direction, left)
+}
+// ANCHOR_END: remaining
+
+/// Whether a receive would return at once.
+fn is_readable(client: &OwnedFd) -> bool {
+    net::recv(client, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok()
+}

@@ -1,0 +1,138 @@
+//! Opening files below the root, and nowhere else.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guestbook::{Kind, Meta};
+use http1::FileCache;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+
+/// How many open files are kept.
+const KEPT: usize = 256;
+/// How long they are believed to be what they were.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// Not blocking in open: opening a FIFO for reading would wait for somebody to open it for writing.
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// An open file that several connections may be sending.
+#[derive(Clone, Debug)]
+pub struct File(Arc<fs::File>);
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The folder that is served, and what is open of it.
+#[derive(Debug)]
+pub struct Files {
+    root: OwnedFd,
+    cache: FileCache<File>,
+    has_openat2: bool,
+}
+
+impl Files {
+    /// Serves the folder at `path`. `cached: false` opens a file for every request.
+    pub fn new(path: &Path, cached: bool) -> io::Result<Self> {
+        let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        // ENOSYS before Linux 5.6; EPERM where a container's seccomp filter does not know the call.
+        let probe = openat2(&root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH);
+        let has_openat2 = !matches!(probe, Err(Errno::NOSYS | Errno::PERM));
+        Ok(Self { root, cache: FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR), has_openat2 })
+    }
+
+    /// Opens the file at `path`, unless it was open a moment ago.
+    // ANCHOR: open
+    pub fn open(&mut self, path: &str) -> io::Result<(File, Meta)> {
+        let now = Instant::now();
+        if let Some(known) = self.cache.get(path, now) {
+            return Ok(known);
+        }
+        let file = fs::File::from(self.open_beneath(path)?);
+        let metadata = file.metadata()?;
+        let kind = match metadata.file_type() {
+            kind if kind.is_file() => Kind::File,
+            kind if kind.is_dir() => Kind::Folder,
+            _ => Kind::Other,
+        };
+        let meta = Meta { kind, len: metadata.len(), modified: metadata.modified()? };
+        let file = File(Arc::new(file));
+        if kind == Kind::File {
+            self.cache.insert(path, file.clone(), meta, now);
+        }
+        Ok((file, meta))
+    }
+    // ANCHOR_END: open
+
+    /// Closes what is only kept for later.
+    pub fn release(&mut self) {
+        self.cache.clear();
+    }
+
+    /// The kernel walks the path and refuses to leave the root, whatever `..` and symbolic links stand in it.
+    // ANCHOR: beneath
+    fn open_beneath(&self, path: &str) -> io::Result<OwnedFd> {
+        let opened = if self.has_openat2 {
+            let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+            openat2(&self.root, path, FLAGS, Mode::empty(), beneath)
+        } else {
+            self.open_step_by_step(path)
+        };
+        opened.map_err(|error| match error {
+            // Out of the root, a loop of links, a socket: for the client they do not exist.
+            Errno::XDEV | Errno::LOOP | Errno::NXIO | Errno::NODEV => io::ErrorKind::NotFound.into(),
+            other => other.into(),
+        })
+    }
+    // ANCHOR_END: beneath
+
+    /// Without openat2: name by name, and no symbolic link at all.
+    fn open_step_by_step(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
+        let mut folder = self.root.try_clone().map_err(|_| Errno::MFILE)?;
+        for step in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            folder = openat(&folder, step, flags, Mode::empty())?;
+        }
+        openat(&folder, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn both_ways_of_opening_stay_below_the_root() {
+        let folder = std::env::temp_dir().join(format!("who-waits-files-{}", std::process::id()));
+        let root = folder.join("root");
+        fs::create_dir_all(root.join("sub")).expect("a temporary folder");
+        fs::write(folder.join("secret"), "x").expect("a file");
+        fs::write(root.join("sub/page"), "x").expect("a file");
+        symlink("../secret", root.join("out")).expect("a link");
+        symlink("/etc", root.join("etc")).expect("a link");
+        symlink("..", root.join("sub/up")).expect("a link");
+        let mut files = Files::new(&root, false).expect("the root");
+        for has_openat2 in [files.has_openat2, false] {
+            files.has_openat2 = has_openat2;
+            assert!(files.open("sub/page").is_ok_and(|(_, meta)| meta.kind == Kind::File), "openat2: {has_openat2}");
+            assert!(files.open("sub").is_ok_and(|(_, meta)| meta.kind == Kind::Folder), "openat2: {has_openat2}");
+            for path in ["out", "etc/passwd", "../secret", "sub/up/up/secret", "sub/../../secret", "/etc/passwd", "none"] {
+                let kind = files.open(path).map(|_| ()).map_err(|error| error.kind());
+                // Where ".." is walked step by step the names decide, and RelPath has refused such a path before.
+                if has_openat2 || !path.contains("..") && !path.starts_with('/') {
+                    assert!(kind.is_err(), "{path} was opened; openat2: {has_openat2}");
+                }
+            }
+        }
+        fs::remove_dir_all(&folder).expect("to clean up");
+    }
+}
