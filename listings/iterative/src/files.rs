@@ -125,7 +125,9 @@ mod tests {
             files.has_openat2 = has_openat2;
             assert!(files.open("sub/page").is_ok_and(|(_, meta)| meta.kind == Kind::File), "openat2: {has_openat2}");
             assert!(files.open("sub").is_ok_and(|(_, meta)| meta.kind == Kind::Folder), "openat2: {has_openat2}");
-            for path in ["out", "etc/passwd", "../secret", "sub/up/up/secret", "sub/../../secret", "/etc/passwd", "none"] {
+            for path in
+                ["out", "etc/passwd", "../secret", "sub/up/up/secret", "sub/../../secret", "/etc/passwd", "none"]
+            {
                 let kind = files.open(path).map(|_| ()).map_err(|error| error.kind());
                 // Where ".." is walked step by step the names decide, and RelPath has refused such a path before.
                 if has_openat2 || !path.contains("..") && !path.starts_with('/') {

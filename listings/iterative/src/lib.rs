@@ -79,7 +79,8 @@ pub fn is_shortage(error: Errno) -> bool {
 /// Errors that belong to the connection that was to be accepted, not to the listener (accept(2), "Error handling").
 pub fn is_network_error(error: Errno) -> bool {
     use Errno as E;
-    let of_the_client = [E::PROTO, E::NOPROTOOPT, E::OPNOTSUPP, E::NETDOWN, E::NETUNREACH, E::HOSTDOWN, E::HOSTUNREACH, E::PERM];
+    let of_the_client =
+        [E::PROTO, E::NOPROTOOPT, E::OPNOTSUPP, E::NETDOWN, E::NETUNREACH, E::HOSTDOWN, E::HOSTUNREACH, E::PERM];
     of_the_client.contains(&error)
 }
 
@@ -88,6 +89,8 @@ pub fn complain(last: &mut Option<Instant>, error: Errno) {
     if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
         *last = Some(Instant::now());
         let error = io::Error::from(error);
-        eprintln!("cannot accept: {error}; clients wait in the queue until descriptors are free (ulimit -n raises the limit)");
+        eprintln!(
+            "cannot accept: {error}; clients wait in the queue until descriptors are free (ulimit -n raises the limit)"
+        );
     }
 }

@@ -51,15 +51,18 @@ mod start {
             .map_err(|error| format!("cannot listen on {}: {error}; choose another with --listen", flags.listen))?;
         let address = getsockname(&listener).map_err(io::Error::from).and_then(|name| Ok(SocketAddr::try_from(name)?));
         let address = address.map_err(|error| format!("cannot tell the address that the kernel chose: {error}"))?;
-        let listener = signals::stop_accepting_on(listener).map_err(|error| format!("cannot catch signals: {error}"))?;
+        let listener =
+            signals::stop_accepting_on(listener).map_err(|error| format!("cannot catch signals: {error}"))?;
 
         let (_store, store_address) = start_store(flags)?;
         let store = StoreClient::new(store_address, flags.store_timeout);
         let settings = Settings { keep_alive: false, header_timeout: flags.header_timeout, ..Settings::default() };
         let mut worker = Worker::new(files, store, settings, flags.grace);
 
-        writeln!(io::stdout(), "listening on http://{address}").map_err(|error| format!("cannot print the address: {error}"))?;
-        accept_one_after_another(listener, flags.backlog, &mut worker).map_err(|error| format!("cannot accept: {error}"))
+        writeln!(io::stdout(), "listening on http://{address}")
+            .map_err(|error| format!("cannot print the address: {error}"))?;
+        accept_one_after_another(listener, flags.backlog, &mut worker)
+            .map_err(|error| format!("cannot accept: {error}"))
     }
     // ANCHOR_END: run
 
@@ -73,7 +76,9 @@ mod start {
             }
             StoreAt::Redis(at) => match StoreClient::find(at, flags.store_timeout) {
                 Ok(address) => Ok((None, address)),
-                Err(error) => Err(format!("cannot reach the store at {at}: {error}; start it, or use --store embedded")),
+                Err(error) => {
+                    Err(format!("cannot reach the store at {at}: {error}; start it, or use --store embedded"))
+                }
             },
         }
     }
