@@ -32,8 +32,8 @@ enum Task {
 
 /// One connected client. `F` is the driver's file handle.
 ///
-/// Between any two calls the driver asks four questions: is there a job, is there output, how much may I read, are we
-/// finished.
+/// Between any two calls the driver asks five questions: is there a job, is there output, how much may I read, until when
+/// may I wait, are we finished.
 #[derive(Debug)]
 pub struct Guest<F> {
     http: Connection<F>,

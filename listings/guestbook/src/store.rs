@@ -17,7 +17,8 @@ pub struct StoreCall {
     pub request: Vec<u8>,
     /// How many replies will come back.
     pub replies: usize,
-    /// Whether asking twice does no harm. Adding a remark twice does.
+    /// Whether it may be asked twice. A visitor who is counted twice is a harm that we accept, a remark that stands there
+    /// twice is not.
     pub repeatable: bool,
 }
 

@@ -262,9 +262,13 @@ impl<F> Connection<F> {
     /// The driver gives a piece back of which the kernel took `n` bytes. The rest is queued again.
     pub fn sent(&mut self, out: Out<F>, n: u64, now: Now) {
         self.lent = false;
+        let n = match &out {
+            Out::Bytes(bytes) => n.min(bytes.len() as u64),
+            Out::File { len, .. } => n.min(*len),
+        };
         let (rest, freed) = match out {
             Out::Bytes(mut bytes) => {
-                let freed = usize::try_from(n).map_or(bytes.len(), |n| n.min(bytes.len()));
+                let freed = usize::try_from(n).unwrap_or(bytes.len());
                 bytes.drain(..freed);
                 ((!bytes.is_empty()).then_some(Out::Bytes(bytes)), freed)
             }

@@ -122,6 +122,7 @@ impl Worker {
     // ANCHOR_END: send
 
     /// A call on the client's socket failed: because a signal came, because time was up, or because the client is gone.
+    // ANCHOR: blocked
     fn blocked(&self, error: Errno, guest: &mut Guest<File>) {
         match error {
             Errno::INTR => {}
@@ -134,6 +135,7 @@ impl Worker {
             _ => guest.fail(),
         }
     }
+    // ANCHOR_END: blocked
 
     /// Until when a call for this guest may block: its own deadline, or the end of our grace if we are to stop.
     fn until(&mut self, guest: &Guest<File>) -> Option<Instant> {
