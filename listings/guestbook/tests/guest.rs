@@ -227,7 +227,7 @@ fn a_client_that_does_not_read_is_cut_and_one_that_reads_slowly_is_not() {
     let mut slow = driver();
     slow.take = 0;
     slow.send(request.repeat(400));
-    for _ in 0..4 {
+    for _ in 0..3 {
         // 24 KiB, then nothing for 9 s.
         slow.take = 24 * 1024;
         let out = slow.guest.take_output().expect("output waits");

@@ -11,7 +11,9 @@ fn main() {
     let mut guest: Guest<&str> = Guest::new(Settings::default(), Duration::from_secs(2), now);
     let mut store = StorePipe::new();
 
-    for bytes in ["GET /guestbook HTTP/1.1\r\nHo", "st: example\r\n\r\nGET /missing.html HTTP/1.1\r\nHost: example\r\n\r\n"] {
+    for bytes in
+        ["GET /guestbook HTTP/1.1\r\nHo", "st: example\r\n\r\nGET /missing.html HTTP/1.1\r\nHost: example\r\n\r\n"]
+    {
         println!("client  sends {bytes:?}");
         guest.received(bytes.as_bytes(), now);
         while let Some(job) = guest.take_job() {
