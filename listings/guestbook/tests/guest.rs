@@ -229,10 +229,19 @@ fn a_client_that_does_not_read_is_cut_and_one_that_reads_slowly_is_not() {
     slow.send(request.repeat(400));
     for _ in 0..3 {
         // 24 KiB, then nothing for 9 s.
-        slow.take = 24 * 1024;
-        let out = slow.guest.take_output().expect("output waits");
-        slow.guest.sent(out, 24 * 1024, slow.now);
-        slow.take = 0;
+        let mut taken = 0;
+        while taken < 24 * 1024 {
+            let out = slow.guest.take_output().expect("output waits");
+            let n = match &out {
+                Out::Bytes(bytes) => bytes.len() as u64,
+                Out::File { len, .. } => *len,
+            };
+            taken += n;
+            slow.guest.sent(out, n, slow.now);
+            while let Some(job) = slow.guest.take_job() {
+                slow.work(job);
+            }
+        }
         assert_eq!(slow.wait(Duration::from_secs(9)).seen().1, None);
     }
     assert_eq!(slow.wait(Duration::from_secs(2)).seen().1, Some(Finish::Reset));
