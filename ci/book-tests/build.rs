@@ -1,4 +1,5 @@
-//! Writes a test for each snippet of the book, by way of skeptic, and the compiler that those tests use.
+//! Writes a test for each snippet of the book, by way of skeptic, and the compiler that
+//! those tests use.
 
 #[path = "src/snippets.rs"]
 mod snippets;
@@ -24,13 +25,18 @@ fn build() -> Result<()> {
     let root = manifest.ancestors().nth(2).context("this package is not ci/book-tests")?;
 
     let book = snippets::read(root);
-    for path in book.sources.iter().chain(&["ci/book-tests/canary.md", "ci/book-tests/rustc.rs"].map(PathBuf::from)) {
+    for path in book
+        .sources
+        .iter()
+        .chain(&["ci/book-tests/canary.md", "ci/book-tests/rustc.rs"].map(PathBuf::from))
+    {
         println!("cargo:rerun-if-changed={}", root.join(path).display());
     }
     println!("cargo:rustc-env=TARGET={}", env::var("TARGET")?);
     println!("cargo:rustc-env=RUSTC={}", compiler(&manifest, &out)?.display());
 
-    // The canary is there whatever the chapters hold: it needs the edition, the missing `main`, and hidden lines.
+    // The canary is there whatever the chapters hold: it needs the edition, the missing
+    // `main`, and hidden lines.
     let canary = snippets::of_document(root, Path::new("ci/book-tests/canary.md"))?;
     ensure!(canary.problems.is_empty(), "canary.md: {:?}", canary.problems);
 
@@ -41,7 +47,8 @@ fn build() -> Result<()> {
     let mut documents = Vec::new();
     for snippet in canary.snippets.iter().chain(&book.snippets) {
         for (name, text) in snippet.documents() {
-            // The name of the file becomes the name of the test, so a line of a chapter is a folder.
+            // The name of the file becomes the name of the test, so a line of a chapter is
+            // a folder.
             let path = folder.join(snippet.line.to_string()).join(name);
             write_old(&path, &text).with_context(|| path.display().to_string())?;
             documents.push(path);
@@ -51,10 +58,20 @@ fn build() -> Result<()> {
 
     let generated = fs::read_to_string(out.join("skeptic-tests.rs"))?;
     let tests = generated.matches("\n#[test] fn ").count();
-    ensure!(tests == documents.len(), "skeptic made {tests} tests of {} documents", documents.len());
+    ensure!(
+        tests == documents.len(),
+        "skeptic made {tests} tests of {} documents",
+        documents.len()
+    );
     let (first, tests) = generated.split_once('\n').context("skeptic wrote nothing")?;
-    ensure!(first == "extern crate skeptic;", "skeptic begins differently than it did: {first}");
-    fs::write(out.join("snippets.rs"), format!("use book_tests::located as skeptic;\n{tests}"))?;
+    ensure!(
+        first == "extern crate skeptic;",
+        "skeptic begins differently than it did: {first}"
+    );
+    fs::write(
+        out.join("snippets.rs"),
+        format!("use book_tests::located as skeptic;\n{tests}"),
+    )?;
     Ok(())
 }
 
@@ -73,7 +90,8 @@ fn compiler(manifest: &Path, out: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes a file that looks old: skeptic asks cargo to watch it, and it was written after cargo began.
+/// Writes a file that looks old: skeptic asks cargo to watch it, and it was written after
+/// cargo began.
 fn write_old(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

@@ -1,12 +1,13 @@
-//! The compiler of the snippets: compiles them in the book's edition, which skeptic 0.14 does not know, lets
-//! diagnostics and panics name the chapter's file and line, and gives the program a time limit.
+//! The compiler of the snippets: compiles them in the book's edition, which skeptic 0.14
+//! does not know, lets diagnostics and panics name the chapter's file and line, and gives
+//! the program a time limit.
 //!
-//! The snippet says in a comment where it stands: `//@ src/x.md:12`, and its lines are padded to be the chapter's;
-//! or `//@ src/x.md:12 (expanded)` where an include made more lines of it than the chapter has. build.rs compiles
-//! this program.
+//! The snippet says in a comment where it stands: `//@ src/x.md:12`, and its lines are
+//! padded to be the chapter's; or `//@ src/x.md:12 (expanded)` where an include made more
+//! lines of it than the chapter has. build.rs compiles this program.
 //!
-//! The time limit: what skeptic runs as the snippet's program is a copy of this one, which finds the program that it
-//! compiled beside itself.
+//! The time limit: what skeptic runs as the snippet's program is a copy of this one, which
+//! finds the program that it compiled beside itself.
 
 use std::env;
 use std::error::Error;
@@ -60,7 +61,8 @@ fn compile(me: &Path) -> Result<ExitStatus, Box<dyn Error>> {
     Ok(status)
 }
 
-/// What a diagnostic shall call the file: without the line, where the lines are the chapter's.
+/// What a diagnostic shall call the file: without the line, where the lines are the
+/// chapter's.
 fn place(source: &str) -> Option<String> {
     let text = fs::read_to_string(source).ok()?;
     let place = text.lines().find_map(|line| line.split_once("//@ "))?.1;

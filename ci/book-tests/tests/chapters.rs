@@ -1,6 +1,7 @@
 //! What each chapter holds, as a table, and what must not stand there, as failures.
 //!
-//! A test of its own is made for each chapter, so that one with nothing tested fails by its name.
+//! A test of its own is made for each chapter, so that one with nothing tested fails by its
+//! name.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -25,8 +26,12 @@ fn trials(book: Snippets) -> Vec<Trial> {
     files.sort();
     files.dedup();
     let trial = |file: PathBuf| {
-        let problems: Vec<_> =
-            book.problems.iter().filter(|problem| problem.file == file).map(ToString::to_string).collect();
+        let problems: Vec<_> = book
+            .problems
+            .iter()
+            .filter(|problem| problem.file == file)
+            .map(ToString::to_string)
+            .collect();
         Trial::test(file.display().to_string(), move || {
             if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
         })
@@ -36,10 +41,18 @@ fn trials(book: Snippets) -> Vec<Trial> {
 
 fn table(book: &Snippets, mut out: impl Write) -> io::Result<()> {
     let heads = ["excerpts", "compiled", "and run", "calling a listing"];
-    writeln!(out, "\n{:<40}{:>10}{:>10}{:>10}{:>20}", "snippets in", heads[0], heads[1], heads[2], heads[3])?;
+    writeln!(
+        out,
+        "\n{:<40}{:>10}{:>10}{:>10}{:>20}",
+        "snippets in", heads[0], heads[1], heads[2], heads[3]
+    )?;
     for row in &book.rows {
         let (file, compiled) = (row.file.display().to_string(), row.compiled + row.run);
-        writeln!(out, "{file:<40}{:>10}{compiled:>10}{:>10}{:>20}", row.excerpts, row.run, row.calling)?;
+        writeln!(
+            out,
+            "{file:<40}{:>10}{compiled:>10}{:>10}{:>20}",
+            row.excerpts, row.run, row.calling
+        )?;
     }
     Ok(())
 }

@@ -36,7 +36,10 @@ fn drift_fails_with_the_place_a_diff_and_the_command_that_refreshes() {
     for (path, text) in [
         ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"listings/*\"]\n"),
         ("listings/drifting/Cargo.toml", MANIFEST),
-        ("listings/drifting/src/main.rs", "fn main() {\n    println!(\"counted 4 in 11.7 ms\");\n}\n"),
+        (
+            "listings/drifting/src/main.rs",
+            "fn main() {\n    println!(\"counted 4 in 11.7 ms\");\n}\n",
+        ),
         ("src/x.md", CHAPTER),
     ] {
         let path = book.path().join(path);
@@ -46,16 +49,25 @@ fn drift_fails_with_the_place_a_diff_and_the_command_that_refreshes() {
     let runs = load(book.path()).unwrap();
     let blocks = fences(&chapters(book.path()).unwrap()[0]).unwrap();
     let performed = Performed::default();
-    let checked: Vec<_> = blocks.iter().map(|f| check(book.path(), &runs[&f.name], f, &performed)).collect();
+    let checked: Vec<_> =
+        blocks.iter().map(|f| check(book.path(), &runs[&f.name], f, &performed)).collect();
 
     if !cfg!(target_os = "linux") {
-        assert!(checked.iter().all(|checked| matches!(checked, Ok(Some(_)))), "{checked:?}");
+        assert!(
+            checked.iter().all(|checked| matches!(checked, Ok(Some(_)))),
+            "{checked:?}"
+        );
         eprintln!("skipped: runs are performed under Linux only");
         return;
     }
     assert_eq!(checked[0], Ok(None), "the milliseconds vary");
     let drift = checked[1].as_ref().unwrap_err();
-    assert!(drift.starts_with("src/x.md:7: the block no longer shows what drifting/count prints\n"), "{drift}");
+    assert!(
+        drift.starts_with(
+            "src/x.md:7: the block no longer shows what drifting/count prints\n"
+        ),
+        "{drift}"
+    );
     assert!(drift.contains("\n-counted 3 in …\n+counted 4 in …\n"), "{drift}");
     assert!(drift.ends_with("cargo book record drifting/count"), "{drift}");
     assert_eq!(checked[2], Ok(Some("no-such-program is not installed".to_owned())));

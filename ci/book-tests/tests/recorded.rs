@@ -1,4 +1,5 @@
-//! Performs the named run of each output block of the book and compares what it prints with what stands there.
+//! Performs the named run of each output block of the book and compares what it prints with
+//! what stands there.
 //!
 //! One after another: some runs measure time, and a neighbour would show in their figures.
 
@@ -34,12 +35,18 @@ fn trials(skipped: &Arc<Mutex<Vec<String>>>) -> Result<Vec<Trial>, Error> {
     for fence in chapters.iter().flat_map(|chapter| fences(chapter).unwrap_or_default()) {
         let Some(run) = runs.get(&fence.name).cloned() else { continue };
         let name = format!("{}:{} {}", fence.file.display(), fence.line, fence.name);
-        let (performed, skipped, shown) = (performed.clone(), skipped.clone(), name.clone());
-        trials.push(Trial::ignorable_test(name, move || match check(root(), &run, &fence, &performed)? {
-            None => Ok(Completion::Completed),
-            Some(reason) => {
-                skipped.lock().unwrap_or_else(|e| e.into_inner()).push(format!("{shown}: {reason}"));
-                Ok(Completion::ignored_with(reason))
+        let (performed, skipped, shown) =
+            (performed.clone(), skipped.clone(), name.clone());
+        trials.push(Trial::ignorable_test(name, move || {
+            match check(root(), &run, &fence, &performed)? {
+                None => Ok(Completion::Completed),
+                Some(reason) => {
+                    skipped
+                        .lock()
+                        .unwrap_or_else(|e| e.into_inner())
+                        .push(format!("{shown}: {reason}"));
+                    Ok(Completion::ignored_with(reason))
+                }
             }
         }));
     }

@@ -29,7 +29,8 @@ pub struct Fence {
     pub range: Range<usize>,
 }
 
-/// Every Markdown file under `root/src` except SUMMARY.md, which is the table of contents, sorted by path.
+/// Every Markdown file under `root/src` except SUMMARY.md, which is the table of contents,
+/// sorted by path.
 pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
     let mut chapters = Vec::new();
     let mut folders = vec![root.join("src")];
@@ -37,7 +38,9 @@ pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
         for path in sorted(&folder)? {
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "md") && path != root.join("src/SUMMARY.md") {
+            } else if path.extension().is_some_and(|e| e == "md")
+                && path != root.join("src/SUMMARY.md")
+            {
                 let text = read(&path)?;
                 let file = path.strip_prefix(root).unwrap_or(&path).to_owned();
                 chapters.push(Chapter { file, text });
@@ -50,8 +53,8 @@ pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
 
 /// The blocks of a chapter whose info string has `run=NAME` among its words.
 ///
-/// Refuses one that stands in a quotation or a list: its lines do not follow each other in the file, so it could
-/// not be written anew.
+/// Refuses one that stands in a quotation or a list: its lines do not follow each other in
+/// the file, so it could not be written anew.
 pub fn fences(chapter: &Chapter) -> Result<Vec<Fence>, Problem> {
     let text = &chapter.text;
     let mut fences: Vec<Fence> = Vec::new();
@@ -59,11 +62,16 @@ pub fn fences(chapter: &Chapter) -> Result<Vec<Fence>, Problem> {
     for (event, range) in Parser::new(text).into_offset_iter() {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                let words = info.split([',', ' ']).find_map(|word| word.trim().strip_prefix("run="));
+                let words = info
+                    .split([',', ' '])
+                    .find_map(|word| word.trim().strip_prefix("run="));
                 open = words.map(|name| {
                     let line = 1 + text[..range.start].matches('\n').count();
-                    // Until some text is found the body is the empty place below the opening fence.
-                    let below = text[range.start..].find('\n').map_or(range.end, |n| range.start + n + 1);
+                    // Until some text is found the body is the empty place below the
+                    // opening fence.
+                    let below = text[range.start..]
+                        .find('\n')
+                        .map_or(range.end, |n| range.start + n + 1);
                     let (file, name) = (chapter.file.clone(), name.to_owned());
                     Fence { file, line, name, body: String::new(), range: below..below }
                 });
@@ -80,7 +88,8 @@ pub fn fences(chapter: &Chapter) -> Result<Vec<Fence>, Problem> {
             Event::End(TagEnd::CodeBlock) => {
                 if let Some(fence) = open.take() {
                     let start = text[..fence.range.start].rfind('\n').map_or(0, |n| n + 1);
-                    if text[fence.range.clone()] != fence.body || start != fence.range.start {
+                    if text[fence.range.clone()] != fence.body || start != fence.range.start
+                    {
                         let what =
                             "a block with run= stands at the left margin, in no list and no quotation".to_owned();
                         return Err(Problem { file: fence.file, line: fence.line, what });
@@ -106,7 +115,8 @@ mod tests {
     fn finds_the_blocks_their_lines_and_their_places() {
         let text = "# X\n\n```text\nno run\n```\n\n```text,run=a/b\none\n\ntwo\n```\n````text,run=c/d-e\n```\n````\n";
         let found = fences(&chapter(text)).unwrap();
-        let seen: Vec<_> = found.iter().map(|f| (f.line, f.name.as_str(), f.body.as_str())).collect();
+        let seen: Vec<_> =
+            found.iter().map(|f| (f.line, f.name.as_str(), f.body.as_str())).collect();
         assert_eq!(seen, [(7, "a/b", "one\n\ntwo\n"), (12, "c/d-e", "```\n")]);
         for fence in found {
             assert_eq!(text[fence.range], fence.body);
@@ -121,7 +131,10 @@ mod tests {
 
     #[test]
     fn a_block_that_cannot_be_rewritten_is_refused() {
-        for text in ["> ```text,run=a/b\n> one\n> two\n> ```\n", "- x\n\n  ```text,run=a/b\n  one\n  ```\n"] {
+        for text in [
+            "> ```text,run=a/b\n> one\n> two\n> ```\n",
+            "- x\n\n  ```text,run=a/b\n  one\n  ```\n",
+        ] {
             let problem = fences(&chapter(text)).unwrap_err();
             assert!(problem.to_string().starts_with("src/x.md:"), "{problem}");
         }
@@ -129,6 +142,10 @@ mod tests {
 
     #[test]
     fn a_block_shown_inside_another_is_no_block() {
-        assert!(fences(&chapter("````markdown\n```text,run=a/b\n```\n````\n")).unwrap().is_empty());
+        assert!(
+            fences(&chapter("````markdown\n```text,run=a/b\n```\n````\n"))
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Every `{{#include}}` and `{{#rustdoc_include}}` of the book, checked.
 //!
-//! mdBook prints an empty block for an anchor that does not exist, and leaves the directive in the page for a file
-//! that does not. Here both are refused, before anything is rendered.
+//! mdBook prints an empty block for an anchor that does not exist, and leaves the directive
+//! in the page for a file that does not. Here both are refused, before anything is
+//! rendered.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,11 +13,16 @@ use regex::Regex;
 
 use crate::{Chapter, Error, Problem, chapters, read, sorted};
 
-/// What mdBook takes for a directive (`links.rs` of mdbook-driver 0.5), an escaped one included.
-static DIRECTIVE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)(?:\s+([^}]*))?\}\}").expect("a regex"));
-static ANCHOR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a regex"));
-static ANCHOR_END: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"ANCHOR_END:\s*([\w_-]+)").expect("a regex"));
+/// What mdBook takes for a directive (`links.rs` of mdbook-driver 0.5), an escaped one
+/// included.
+static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)(?:\s+([^}]*))?\}\}")
+        .expect("a regex")
+});
+static ANCHOR: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a regex"));
+static ANCHOR_END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"ANCHOR_END:\s*([\w_-]+)").expect("a regex"));
 
 /// One include of a chapter.
 #[derive(Clone, Debug)]
@@ -39,33 +45,45 @@ pub fn find(chapter: &Chapter) -> (Vec<Include>, Vec<Problem>) {
     let folder = chapter.file.parent().unwrap_or(Path::new(""));
     for found in DIRECTIVE.captures_iter(&chapter.text) {
         let Some(kind) = found.get(1) else { continue };
-        let line = 1 + chapter.text[..found.get(0).map_or(0, |m| m.start())].matches('\n').count();
-        let mut refuse = |what: String| problems.push(Problem { file: chapter.file.clone(), line, what });
+        let line =
+            1 + chapter.text[..found.get(0).map_or(0, |m| m.start())].matches('\n').count();
+        let mut refuse = |what: String| {
+            problems.push(Problem { file: chapter.file.clone(), line, what })
+        };
         let argument = found.get(2).map_or("", |m| m.as_str()).trim();
         match kind.as_str() {
-            "include" | "rustdoc_include" if argument.is_empty() => refuse("an include of nothing".to_owned()),
+            "include" | "rustdoc_include" if argument.is_empty() => {
+                refuse("an include of nothing".to_owned())
+            }
             kind @ ("include" | "rustdoc_include") => {
                 let (path, part) = argument.split_once(':').unwrap_or((argument, ""));
                 let target = resolved(&folder.join(path));
-                let (file, part, rustdoc) = (chapter.file.clone(), part.to_owned(), kind == "rustdoc_include");
+                let (file, part, rustdoc) =
+                    (chapter.file.clone(), part.to_owned(), kind == "rustdoc_include");
                 includes.push(Include { file, line, target, rustdoc, part });
             }
             "title" => {}
-            "playground" | "playpen" => refuse(format!("{{{{#{}}}}}: use rustdoc_include", kind.as_str())),
+            "playground" | "playpen" => {
+                refuse(format!("{{{{#{}}}}}: use rustdoc_include", kind.as_str()))
+            }
             other => refuse(format!("mdBook knows no {{{{#{other}}}}}")),
         }
     }
     (includes, problems)
 }
 
-/// Checks every include of every chapter under `root/src`: the file exists, lies inside a workspace member (or in
-/// `static/` or `src/`), the anchor or the lines exist, and something stands there.
+/// Checks every include of every chapter under `root/src`: the file exists, lies inside a
+/// workspace member (or in `static/` or `src/`), the anchor or the lines exist, and
+/// something stands there.
 pub fn check(root: &Path) -> Vec<Problem> {
     match (members(root), chapters(root)) {
-        (Ok(members), Ok(chapters)) => {
-            chapters.iter().flat_map(|chapter| check_chapter(root, &members, chapter)).collect()
+        (Ok(members), Ok(chapters)) => chapters
+            .iter()
+            .flat_map(|chapter| check_chapter(root, &members, chapter))
+            .collect(),
+        (Err(e), _) => {
+            vec![Problem { file: "Cargo.toml".into(), line: 1, what: e.to_string() }]
         }
-        (Err(e), _) => vec![Problem { file: "Cargo.toml".into(), line: 1, what: e.to_string() }],
         (_, Err(e)) => vec![Problem { file: "src".into(), line: 1, what: e.to_string() }],
     }
 }
@@ -83,11 +101,13 @@ fn check_chapter(root: &Path, members: &[PathBuf], chapter: &Chapter) -> Vec<Pro
 
 fn check_one(root: &Path, members: &[PathBuf], include: &Include) -> Result<(), String> {
     let shown = include.target.display();
-    let inside = members.iter().map(PathBuf::as_path).chain([Path::new("static"), Path::new("src")]);
+    let inside =
+        members.iter().map(PathBuf::as_path).chain([Path::new("static"), Path::new("src")]);
     if !inside.into_iter().any(|folder| include.target.starts_with(folder)) {
         return Err(format!("{shown} lies in no workspace member, so nothing tests it"));
     }
-    let text = fs::read_to_string(root.join(&include.target)).map_err(|e| format!("{shown}: {e}"))?;
+    let text = fs::read_to_string(root.join(&include.target))
+        .map_err(|e| format!("{shown}: {e}"))?;
     let part = include.part.as_str();
     let taken = if part.is_empty() {
         text
@@ -101,13 +121,15 @@ fn check_one(root: &Path, members: &[PathBuf], include: &Include) -> Result<(), 
 
 /// `10`, `10:20`, `10:` or `:20`, as mdBook reads them: from 1, both ends included.
 fn lines(text: &str, part: &str) -> Result<String, String> {
-    let number = |s: &str| s.parse::<usize>().map_err(|_| "not a range of lines".to_owned());
+    let number =
+        |s: &str| s.parse::<usize>().map_err(|_| "not a range of lines".to_owned());
     let count = text.lines().count();
     let (from, to) = match part.split_once(':') {
         None => (number(part)?, number(part)?),
-        Some((from, to)) => {
-            (if from.is_empty() { 1 } else { number(from)? }, if to.is_empty() { count } else { number(to)? })
-        }
+        Some((from, to)) => (
+            if from.is_empty() { 1 } else { number(from)? },
+            if to.is_empty() { count } else { number(to)? },
+        ),
     };
     if from == 0 || from > to || to > count {
         return Err(format!("the file has the lines 1 to {count}"));
@@ -115,11 +137,24 @@ fn lines(text: &str, part: &str) -> Result<String, String> {
     Ok(text.lines().skip(from - 1).take(to + 1 - from).collect::<Vec<_>>().join("\n"))
 }
 
-/// What stands between `ANCHOR: name` and `ANCHOR_END: name`, other anchors' lines left out.
+/// What stands between `ANCHOR: name` and `ANCHOR_END: name`, other anchors' lines left
+/// out.
 fn anchored(text: &str, name: &str) -> Result<String, String> {
-    let is = |regex: &Regex, line: &str| regex.captures(line).is_some_and(|found| &found[1] == name);
-    let starts: Vec<_> = text.lines().enumerate().filter(|(_, line)| is(&ANCHOR, line)).map(|(n, _)| n).collect();
-    let ends: Vec<_> = text.lines().enumerate().filter(|(_, line)| is(&ANCHOR_END, line)).map(|(n, _)| n).collect();
+    let is = |regex: &Regex, line: &str| {
+        regex.captures(line).is_some_and(|found| &found[1] == name)
+    };
+    let starts: Vec<_> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| is(&ANCHOR, line))
+        .map(|(n, _)| n)
+        .collect();
+    let ends: Vec<_> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| is(&ANCHOR_END, line))
+        .map(|(n, _)| n)
+        .collect();
     match (starts.as_slice(), ends.as_slice()) {
         ([], _) => Err(format!("no `ANCHOR: {name}`")),
         ([start], [end]) if start < end => {
@@ -129,22 +164,31 @@ fn anchored(text: &str, name: &str) -> Result<String, String> {
                 .collect::<Vec<_>>()
                 .join("\n"))
         }
-        ([_], [] | [_]) => Err(format!("`ANCHOR: {name}` has no `ANCHOR_END: {name}` below it")),
+        ([_], [] | [_]) => {
+            Err(format!("`ANCHOR: {name}` has no `ANCHOR_END: {name}` below it"))
+        }
         _ => Err(format!("the anchor {name} stands there more than once")),
     }
 }
 
 /// The workspace's members, as folders relative to the root.
 fn members(root: &Path) -> Result<Vec<PathBuf>, Error> {
-    let manifest: toml::Table =
-        read(&root.join("Cargo.toml"))?.parse().map_err(|e: toml::de::Error| Error::new(e.message()))?;
-    let listed = manifest.get("workspace").and_then(|w| w.get("members")).and_then(toml::Value::as_array);
+    let manifest: toml::Table = read(&root.join("Cargo.toml"))?
+        .parse()
+        .map_err(|e: toml::de::Error| Error::new(e.message()))?;
+    let listed = manifest
+        .get("workspace")
+        .and_then(|w| w.get("members"))
+        .and_then(toml::Value::as_array);
     let mut folders = BTreeSet::new();
     for member in listed.into_iter().flatten().filter_map(toml::Value::as_str) {
         match member.strip_suffix("/*") {
             None => _ = folders.insert(PathBuf::from(member)),
             Some(folder) => {
-                for path in sorted(&root.join(folder))?.into_iter().filter(|path| path.join("Cargo.toml").is_file()) {
+                for path in sorted(&root.join(folder))?
+                    .into_iter()
+                    .filter(|path| path.join("Cargo.toml").is_file())
+                {
                     folders.insert(path.strip_prefix(root).unwrap_or(&path).to_owned());
                 }
             }

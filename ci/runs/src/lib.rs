@@ -1,7 +1,9 @@
-//! The named runs: what a Run button may start, and what an output block in the prose was recorded from.
+//! The named runs: what a Run button may start, and what an output block in the prose was
+//! recorded from.
 //!
-//! A run is declared with its listing, under `[package.metadata.run.NAME]` in `listings/PACKAGE/Cargo.toml`, and is
-//! called `PACKAGE/NAME`. A chapter shows its output in a fence:
+//! A run is declared with its listing, under `[package.metadata.run.NAME]` in
+//! `listings/PACKAGE/Cargo.toml`, and is called `PACKAGE/NAME`. A chapter shows its output
+//! in a fence:
 //!
 //! ````markdown
 //! ```text,run=blocking-read/pipe
@@ -9,8 +11,9 @@
 //! ```
 //! ````
 //!
-//! [`load`] reads the declarations, [`chapters`] and [`fences`] find the blocks, [`perform`] runs one, [`compare`]
-//! says what has drifted, and [`record`] writes the blocks anew.
+//! [`load`] reads the declarations, [`chapters`] and [`fences`] find the blocks,
+//! [`perform`] runs one, [`compare`] says what has drifted, and [`record`] writes the
+//! blocks anew.
 
 mod fences;
 pub mod includes;
@@ -71,7 +74,8 @@ pub enum Kind {
     /// By itself.
     #[default]
     Program,
-    /// When it is told to: its output has a line `listening on http://ADDRESS:PORT`, and SIGTERM ends it with 0.
+    /// When it is told to: its output has a line `listening on http://ADDRESS:PORT`, and
+    /// SIGTERM ends it with 0.
     Server,
 }
 
@@ -90,11 +94,13 @@ pub struct Run {
     pub kind: Kind,
     /// What differs from run to run.
     pub varies: Vec<Regex>,
-    /// `try`: what a page suggests while the server runs; `{url}` stands for `http://ADDRESS:PORT`.
+    /// `try`: what a page suggests while the server runs; `{url}` stands for
+    /// `http://ADDRESS:PORT`.
     pub suggestions: Vec<String>,
     /// The program to run it under, with that program's arguments; empty for none.
     pub via: Vec<String>,
-    /// Commands that a recording sends to the server, one after another; `{url}` as in `suggestions`.
+    /// Commands that a recording sends to the server, one after another; `{url}` as in
+    /// `suggestions`.
     pub ask: Vec<Vec<String>>,
     /// Time limit in seconds.
     pub seconds: u64,
@@ -131,8 +137,9 @@ fn twenty() -> u64 {
 
 /// All runs that the listings under `root` declare, by name.
 ///
-/// Fails on a declaration that cannot be meant: an unknown key, a pattern that is no regular expression, questions
-/// to a program that does not listen. The message names the file and the key.
+/// Fails on a declaration that cannot be meant: an unknown key, a pattern that is no
+/// regular expression, questions to a program that does not listen. The message names the
+/// file and the key.
 pub fn load(root: &Path) -> Result<BTreeMap<String, Run>, Error> {
     let mut runs = BTreeMap::new();
     for folder in sorted(&root.join("listings"))? {
@@ -142,19 +149,26 @@ pub fn load(root: &Path) -> Result<BTreeMap<String, Run>, Error> {
         }
         let shown = manifest.strip_prefix(root).unwrap_or(&manifest).display().to_string();
         let table: toml::Table =
-            read(&manifest)?.parse().map_err(|e: toml::de::Error| Error::new(format!("{shown}: {}", e.message())))?;
+            read(&manifest)?.parse().map_err(|e: toml::de::Error| {
+                Error::new(format!("{shown}: {}", e.message()))
+            })?;
         let Some(package) = table.get("package") else { continue };
-        let Some(declared) = package.get("metadata").and_then(|m| m.get("run")) else { continue };
+        let Some(declared) = package.get("metadata").and_then(|m| m.get("run")) else {
+            continue;
+        };
         let package = package
             .get("name")
             .and_then(toml::Value::as_str)
             .ok_or_else(|| Error::new(format!("{shown}: the package has no name")))?;
-        let declared = declared
-            .as_table()
-            .ok_or_else(|| Error::new(format!("{shown}: [package.metadata.run] holds tables, one for each run")))?;
+        let declared = declared.as_table().ok_or_else(|| {
+            Error::new(format!(
+                "{shown}: [package.metadata.run] holds tables, one for each run"
+            ))
+        })?;
         for (name, value) in declared {
-            let run = declaration(package, name, value)
-                .map_err(|e| Error::new(format!("{shown}: [package.metadata.run.{name}]: {e}")))?;
+            let run = declaration(package, name, value).map_err(|e| {
+                Error::new(format!("{shown}: [package.metadata.run.{name}]: {e}"))
+            })?;
             runs.insert(run.name.clone(), run);
         }
     }
@@ -166,18 +180,26 @@ fn declaration(package: &str, name: &str, value: &toml::Value) -> Result<Run, St
     if name.is_empty() || !name.chars().all(allowed) {
         return Err("a run's name consists of a-z, 0-9 and -".to_owned());
     }
-    let declared = Declaration::deserialize(value.clone()).map_err(|e| e.message().to_owned())?;
+    let declared =
+        Declaration::deserialize(value.clone()).map_err(|e| e.message().to_owned())?;
     let varies = declared
         .varies
         .iter()
         .map(|pattern| {
             // Multi-line, so that ^ and $ mean a line's.
-            let regex = Regex::new(&format!("(?m){pattern}")).map_err(|_| format!("varies: no regex: {pattern}"))?;
-            if regex.is_match("") { Err(format!("varies: matches the empty text: {pattern}")) } else { Ok(regex) }
+            let regex = Regex::new(&format!("(?m){pattern}"))
+                .map_err(|_| format!("varies: no regex: {pattern}"))?;
+            if regex.is_match("") {
+                Err(format!("varies: matches the empty text: {pattern}"))
+            } else {
+                Ok(regex)
+            }
         })
         .collect::<Result<_, _>>()?;
     if declared.kind == Kind::Program {
-        for (key, used) in [("try", !declared.suggestions.is_empty()), ("ask", !declared.ask.is_empty())] {
+        for (key, used) in
+            [("try", !declared.suggestions.is_empty()), ("ask", !declared.ask.is_empty())]
+        {
             if used {
                 return Err(format!("{key} is for servers; say kind = \"server\""));
             }
@@ -204,8 +226,8 @@ fn declaration(package: &str, name: &str, value: &toml::Value) -> Result<Run, St
     })
 }
 
-/// Where chapters and declarations disagree: a block of a run that no listing declares, and, once there are
-/// chapters, a declared run that none of them shows.
+/// Where chapters and declarations disagree: a block of a run that no listing declares,
+/// and, once there are chapters, a declared run that none of them shows.
 pub fn unmatched(runs: &BTreeMap<String, Run>, chapters: &[Chapter]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut shown = BTreeSet::new();
@@ -226,7 +248,10 @@ pub fn unmatched(runs: &BTreeMap<String, Run>, chapters: &[Chapter]) -> Vec<Prob
     if !chapters.is_empty() {
         for run in runs.values().filter(|run| !shown.contains(&run.name)) {
             let file = PathBuf::from(format!("listings/{}/Cargo.toml", run.package));
-            let what = format!("no chapter shows the run `{}` (```text,run={} in src/)", run.name, run.name);
+            let what = format!(
+                "no chapter shows the run `{}` (```text,run={} in src/)",
+                run.name, run.name
+            );
             problems.push(Problem { file, line: 1, what });
         }
     }

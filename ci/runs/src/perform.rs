@@ -14,14 +14,17 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// The command that builds the run's program. Its standard output has a JSON message to a line, of which
-/// [`executable`] understands the one that matters; its standard error is for people.
+/// The command that builds the run's program. Its standard output has a JSON message to a
+/// line, of which [`executable`] understands the one that matters; its standard error is
+/// for people.
 pub fn build_command(root: &Path, run: &Run) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo =
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root);
     cargo.args(["build", "--package", &run.package, "--bin", &run.bin]);
     cargo.arg("--message-format=json-render-diagnostics");
-    // A test's environment has what its build script set; the compiler of ci/book-tests is for snippets only.
+    // A test's environment has what its build script set; the compiler of ci/book-tests is
+    // for snippets only.
     cargo.env_remove("RUSTC");
     cargo
 }
@@ -37,7 +40,8 @@ pub fn executable(run: &Run, line: &str) -> Option<PathBuf> {
     message.get("executable")?.as_str().map(PathBuf::from)
 }
 
-/// The command that runs the built program in the folder `root`, under `via` where the run has one.
+/// The command that runs the built program in the folder `root`, under `via` where the run
+/// has one.
 pub fn program_command(root: &Path, run: &Run, executable: &Path) -> Command {
     let mut command = match run.via.split_first() {
         None => Command::new(executable),
@@ -51,16 +55,19 @@ pub fn program_command(root: &Path, run: &Run, executable: &Path) -> Command {
     command
 }
 
-/// Builds the run's program and runs it, in a process group of its own that is gone afterwards.
+/// Builds the run's program and runs it, in a process group of its own that is gone
+/// afterwards.
 ///
-/// A program must end with 0 within its time limit. A server is waited for, asked, told to stop with SIGTERM, and
-/// must then end, all within the limit: with 0, or, since a first server of thirty lines has no handler, by that
-/// signal. Its text is what it printed until it listened, each question as a
-/// line `$ …` with the answer below, and what it printed after that; since the kernel chooses the port, the address
-/// is shown as 127.0.0.1:8080, where servers listen when nothing else is said.
+/// A program must end with 0 within its time limit. A server is waited for, asked, told to
+/// stop with SIGTERM, and must then end, all within the limit: with 0, or, since a first
+/// server of thirty lines has no handler, by that signal. Its text is what it printed until
+/// it listened, each question as a line `$ …` with the answer below, and what it printed
+/// after that; since the kernel chooses the port, the address is shown as 127.0.0.1:8080,
+/// where servers listen when nothing else is said.
 ///
-/// Skipped where the listings do not run at all (anything but Linux), where a program of `via` or `ask` is not
-/// installed, and where `via` is installed but may not do its work (a container without ptrace).
+/// Skipped where the listings do not run at all (anything but Linux), where a program of
+/// `via` or `ask` is not installed, and where `via` is installed but may not do its work (a
+/// container without ptrace).
 pub fn perform(root: &Path, run: &Run) -> Result<Outcome, Error> {
     #[cfg(target_os = "linux")]
     return linux::perform(root, run);
@@ -83,7 +90,9 @@ mod linux {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+    use rustix::process::{
+        Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+    };
 
     use super::{Outcome, build_command, executable, program_command};
     use crate::{Error, Kind, Run};
@@ -118,18 +127,23 @@ mod linux {
 
     /// Why this machine cannot perform the run, if it cannot.
     fn missing(run: &Run) -> Option<String> {
-        let programs = run.via.first().into_iter().chain(run.ask.iter().map(|words| &words[0]));
+        let programs =
+            run.via.first().into_iter().chain(run.ask.iter().map(|words| &words[0]));
         if let Some(program) = programs.into_iter().find(|program| !installed(program)) {
             return Some(format!("{program} is not installed"));
         }
         let (via, words) = run.via.split_first()?;
-        // Installed is not allowed: containers forbid ptrace. A program that does nothing tells.
+        // Installed is not allowed: containers forbid ptrace. A program that does nothing
+        // tells.
         let tried = Command::new(via).args(words).arg("true").stdin(Stdio::null()).output();
         match tried {
             Ok(output) if output.status.success() => None,
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);
-                Some(format!("{via} does not work here: {}", said.trim().lines().last().unwrap_or("no reason given")))
+                Some(format!(
+                    "{via} does not work here: {}",
+                    said.trim().lines().last().unwrap_or("no reason given")
+                ))
             }
             Err(e) => Some(format!("{via} does not start: {e}")),
         }
@@ -139,31 +153,48 @@ mod linux {
         if program.contains('/') {
             return Path::new(program).is_file();
         }
-        env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        env::var_os("PATH").is_some_and(|path| {
+            env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        })
     }
 
     fn build(root: &Path, run: &Run) -> Result<PathBuf, Failure> {
         let output = build_command(root, run).stdin(Stdio::null()).output()?;
         if !output.status.success() {
-            return Err(Failure(format!("does not build:\n{}", String::from_utf8_lossy(&output.stderr).trim_end())));
+            return Err(Failure(format!(
+                "does not build:\n{}",
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            )));
         }
         let messages = String::from_utf8_lossy(&output.stdout);
         let found = messages.lines().find_map(|line| executable(run, line));
         found.ok_or_else(|| Failure(format!("cargo built no program named {}", run.bin)))
     }
 
-    fn program(command: &mut Command, run: &Run, limit: Instant) -> Result<String, Failure> {
+    fn program(
+        command: &mut Command,
+        run: &Run,
+        limit: Instant,
+    ) -> Result<String, Failure> {
         let (mut group, stdout, stderr) = start(command, run)?;
         let status = group.wait(limit)?;
         let (text, said) = (rest_of(&stdout)?, rest_of(&stderr)?);
         match status {
-            None => Err(Failure(format!("still running after {} s; it was killed\n{text}{said}", run.seconds))),
+            None => Err(Failure(format!(
+                "still running after {} s; it was killed\n{text}{said}",
+                run.seconds
+            ))),
             Some(status) if status.success() => Ok(text),
             Some(status) => Err(Failure(format!("{status}\n{text}{said}"))),
         }
     }
 
-    fn server(root: &Path, command: &mut Command, run: &Run, limit: Instant) -> Result<String, Failure> {
+    fn server(
+        root: &Path,
+        command: &mut Command,
+        run: &Run,
+        limit: Instant,
+    ) -> Result<String, Failure> {
         let (mut group, stdout, stderr) = start(command, run)?;
         let mut text = String::new();
         let address = loop {
@@ -177,15 +208,22 @@ mod linux {
                 Err(e) => {
                     drop(group);
                     let why = match e {
-                        RecvTimeoutError::Timeout => format!("did not listen within {} s", run.seconds),
-                        RecvTimeoutError::Disconnected => "ended before it listened".to_owned(),
+                        RecvTimeoutError::Timeout => {
+                            format!("did not listen within {} s", run.seconds)
+                        }
+                        RecvTimeoutError::Disconnected => {
+                            "ended before it listened".to_owned()
+                        }
                     };
                     return Err(Failure(format!("{why}\n{text}{}", rest_of(&stderr)?)));
                 }
             }
         };
         for words in &run.ask {
-            let words: Vec<_> = words.iter().map(|word| word.replace("{url}", &format!("http://{address}"))).collect();
+            let words: Vec<_> = words
+                .iter()
+                .map(|word| word.replace("{url}", &format!("http://{address}")))
+                .collect();
             text.push_str(&format!("$ {}\n", quoted(&words)));
             text.push_str(&ask(root, &words, limit)?);
             if !text.ends_with('\n') {
@@ -196,11 +234,19 @@ mod linux {
         let status = group.wait(limit)?;
         text.push_str(&rest_of(&stdout)?);
         match status {
-            Some(status) if status.success() || status.signal() == Some(Signal::TERM.as_raw()) => {
+            Some(status)
+                if status.success() || status.signal() == Some(Signal::TERM.as_raw()) =>
+            {
                 Ok(text.replace(&address, SHOWN))
             }
-            Some(status) => Err(Failure(format!("after SIGTERM: {status}, not 0\n{}", rest_of(&stderr)?))),
-            None => Err(Failure(format!("did not end after SIGTERM within {} s; it was killed", run.seconds))),
+            Some(status) => Err(Failure(format!(
+                "after SIGTERM: {status}, not 0\n{}",
+                rest_of(&stderr)?
+            ))),
+            None => Err(Failure(format!(
+                "did not end after SIGTERM within {} s; it was killed",
+                run.seconds
+            ))),
         }
     }
 
@@ -213,8 +259,12 @@ mod linux {
         let (text, said) = (rest_of(&stdout)?, rest_of(&stderr)?);
         match status {
             Some(status) if status.success() => Ok(text),
-            Some(status) => Err(Failure(format!("$ {}\n{text}{said}{status}", quoted(words)))),
-            None => Err(Failure(format!("$ {}\n{text}{said}no answer in time", quoted(words)))),
+            Some(status) => {
+                Err(Failure(format!("$ {}\n{text}{said}{status}", quoted(words))))
+            }
+            None => {
+                Err(Failure(format!("$ {}\n{text}{said}no answer in time", quoted(words))))
+            }
         }
     }
 
@@ -231,19 +281,28 @@ mod linux {
         words.iter().map(quote).collect::<Vec<_>>().join(" ")
     }
 
-    fn start(command: &mut Command, run: &Run) -> Result<(Group, Receiver<String>, Receiver<String>), Failure> {
+    fn start(
+        command: &mut Command,
+        run: &Run,
+    ) -> Result<(Group, Receiver<String>, Receiver<String>), Failure> {
         spawn(command, run.stderr)
     }
 
-    /// Starts a command in a process group of its own; its output arrives line by line. `together`: standard error
-    /// goes into the same pipe as standard output, so that the order is that of the writes.
-    fn spawn(command: &mut Command, together: bool) -> Result<(Group, Receiver<String>, Receiver<String>), Failure> {
+    /// Starts a command in a process group of its own; its output arrives line by line.
+    /// `together`: standard error goes into the same pipe as standard output, so that the
+    /// order is that of the writes.
+    fn spawn(
+        command: &mut Command,
+        together: bool,
+    ) -> Result<(Group, Receiver<String>, Receiver<String>), Failure> {
         let (stdout, out) = io::pipe()?;
         let (stderr, err) = io::pipe()?;
         let err = if together { out.try_clone()? } else { err };
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
-        // The command keeps its ends of the pipes open; without this the readers would never see the end.
+        let child =
+            command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
+        // The command keeps its ends of the pipes open; without this the readers would
+        // never see the end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = child.map_err(|e| Failure(format!("{program}: {e}")))?;
         let group = Group { pid: Pid::from_child(&child), child, reaped: false };
@@ -289,9 +348,11 @@ mod linux {
     }
 
     impl Group {
-        /// Waits for the leader to end, then kills what it left behind. `None`: the limit came first.
+        /// Waits for the leader to end, then kills what it left behind. `None`: the limit
+        /// came first.
         fn wait(&mut self, limit: Instant) -> io::Result<Option<ExitStatus>> {
-            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+            let ended =
+                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
             while waitid(WaitId::Pid(self.pid), ended)?.is_none() {
                 if Instant::now() >= limit {
                     self.end()?;
@@ -302,7 +363,8 @@ mod linux {
             self.end().map(Some)
         }
 
-        /// Kills the group while the leader is not reaped yet: until then nobody else gets its number.
+        /// Kills the group while the leader is not reaped yet: until then nobody else gets
+        /// its number.
         fn end(&mut self) -> io::Result<ExitStatus> {
             if !self.reaped {
                 kill_process_group(self.pid, Signal::KILL)?;
@@ -316,9 +378,15 @@ mod linux {
             let mut pid = self.pid;
             if below {
                 let id = pid.as_raw_nonzero();
-                let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
-                let first = children.split_whitespace().next().and_then(|id| Pid::from_raw(id.parse().ok()?));
-                pid = first.ok_or_else(|| Failure("the program that runs the server has no child".to_owned()))?;
+                let children =
+                    fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+                let first = children
+                    .split_whitespace()
+                    .next()
+                    .and_then(|id| Pid::from_raw(id.parse().ok()?));
+                pid = first.ok_or_else(|| {
+                    Failure("the program that runs the server has no child".to_owned())
+                })?;
             }
             kill_process(pid, Signal::TERM).map_err(|e| Failure(format!("SIGTERM: {e}")))
         }

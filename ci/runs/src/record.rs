@@ -30,8 +30,9 @@ pub enum What {
     Skipped(String),
 }
 
-/// Compares what a block shows with what the run printed, both normalised: each match of the run's `varies` is
-/// replaced by `…`, white space at the end of a line and at the end of all does not count.
+/// Compares what a block shows with what the run printed, both normalised: each match of
+/// the run's `varies` is replaced by `…`, white space at the end of a line and at the end
+/// of all does not count.
 ///
 /// The error is the unified diff of the normalised texts.
 pub fn compare(run: &Run, recorded: &str, actual: &str) -> Result<(), String> {
@@ -45,24 +46,30 @@ pub fn compare(run: &Run, recorded: &str, actual: &str) -> Result<(), String> {
 
 fn normalised(run: &Run, text: &str) -> String {
     let trimmed = trimmed(text);
-    run.varies.iter().fold(trimmed, |text, varies| varies.replace_all(&text, "…").into_owned())
+    run.varies
+        .iter()
+        .fold(trimmed, |text, varies| varies.replace_all(&text, "…").into_owned())
 }
 
-/// The text as a block shows it: no white space at the end of a line, no empty line at the end.
+/// The text as a block shows it: no white space at the end of a line, no empty line at the
+/// end.
 fn trimmed(text: &str) -> String {
     text.trim_end().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Performs the named runs (all that the chapters show, if `names` is empty) and writes what they print into the
-/// blocks of `root/src`.
+/// Performs the named runs (all that the chapters show, if `names` is empty) and writes
+/// what they print into the blocks of `root/src`.
 ///
-/// The blocks of a run that fails are left as they are, and all others are written; the error then names each run
-/// that failed.
+/// The blocks of a run that fails are left as they are, and all others are written; the
+/// error then names each run that failed.
 pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
     let runs = load(root)?;
     if let Some(name) = names.iter().find(|name| !runs.contains_key(*name)) {
         let known: Vec<_> = runs.keys().map(String::as_str).collect();
-        return Err(Error::new(format!("no listing declares the run `{name}`; declared are: {}", known.join(", "))));
+        return Err(Error::new(format!(
+            "no listing declares the run `{name}`; declared are: {}",
+            known.join(", ")
+        )));
     }
     let mut outcomes: BTreeMap<String, Option<Outcome>> = BTreeMap::new();
     let mut changes = Vec::new();
@@ -70,16 +77,22 @@ pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
     for chapter in chapters(root)? {
         let mut text = chapter.text.clone();
         // From the end, so that the places of the blocks above stay right.
-        let mut blocks = fences(&chapter).map_err(|problem| Error::new(problem.to_string()))?;
+        let mut blocks =
+            fences(&chapter).map_err(|problem| Error::new(problem.to_string()))?;
         blocks.retain(|fence| names.is_empty() || names.contains(&fence.name));
         let above = changes.len();
         for fence in blocks.into_iter().rev() {
             let place = format!("{}:{}", fence.file.display(), fence.line);
-            let run = runs
-                .get(&fence.name)
-                .ok_or_else(|| Error::new(format!("{place}: no listing declares the run `{}`", fence.name)))?;
-            let performed = || perform(root, run).map_err(|e| failures.push(e.to_string())).ok();
-            let Some(outcome) = outcomes.entry(fence.name.clone()).or_insert_with(performed) else { continue };
+            let run = runs.get(&fence.name).ok_or_else(|| {
+                Error::new(format!("{place}: no listing declares the run `{}`", fence.name))
+            })?;
+            let performed =
+                || perform(root, run).map_err(|e| failures.push(e.to_string())).ok();
+            let Some(outcome) =
+                outcomes.entry(fence.name.clone()).or_insert_with(performed)
+            else {
+                continue;
+            };
             let what = match outcome {
                 Outcome::Skipped(reason) => What::Skipped(reason.clone()),
                 Outcome::Text(printed) if trimmed(printed) == fence.body => What::Kept,
@@ -88,7 +101,10 @@ pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
                     What::Written
                 }
             };
-            changes.insert(above, Change { file: fence.file, line: fence.line, name: fence.name, what });
+            changes.insert(
+                above,
+                Change { file: fence.file, line: fence.line, name: fence.name, what },
+            );
         }
         if text != chapter.text {
             let written = Chapter { file: chapter.file.clone(), text };
@@ -100,11 +116,14 @@ pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
                 )));
             }
             let path = root.join(&written.file);
-            fs::write(&path, written.text).map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
+            fs::write(&path, written.text)
+                .map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
         }
     }
     if let Some(name) = names.iter().find(|name| !outcomes.contains_key(*name)) {
-        return Err(Error::new(format!("no chapter shows the run `{name}`: put ```text,run={name} where it belongs")));
+        return Err(Error::new(format!(
+            "no chapter shows the run `{name}`: put ```text,run={name} where it belongs"
+        )));
     }
     if failures.is_empty() { Ok(changes) } else { Err(Error::new(failures.join("\n"))) }
 }

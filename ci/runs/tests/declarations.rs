@@ -1,4 +1,5 @@
-//! Declarations, includes and the agreement of chapters with both, on small books in a temporary folder.
+//! Declarations, includes and the agreement of chapters with both, on small books in a
+//! temporary folder.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,10 @@ fn book(declarations: &str, source: &str, chapter: &str) -> TempDir {
         fs::write(path, text).unwrap();
     };
     write("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n");
-    write("listings/pipe/Cargo.toml", &format!("[package]\nname = \"pipe\"\n\n{declarations}"));
+    write(
+        "listings/pipe/Cargo.toml",
+        &format!("[package]\nname = \"pipe\"\n\n{declarations}"),
+    );
     write("listings/pipe/src/lib.rs", source);
     write("elsewhere.rs", "fn elsewhere() {}\n");
     write("src/SUMMARY.md", "- [X](x.md)\n");
@@ -49,9 +53,15 @@ fn reads_a_program_and_a_server() {
     let runs = load(book.path()).unwrap();
     assert_eq!(runs.keys().collect::<Vec<_>>(), ["pipe/pipe", "pipe/serve"]);
     let pipe = &runs["pipe/pipe"];
-    assert_eq!((pipe.bin.as_str(), pipe.kind, pipe.seconds, pipe.stderr), ("pipe", Kind::Program, 20, false));
+    assert_eq!(
+        (pipe.bin.as_str(), pipe.kind, pipe.seconds, pipe.stderr),
+        ("pipe", Kind::Program, 20, false)
+    );
     let serve = &runs["pipe/serve"];
-    assert_eq!((serve.bin.as_str(), serve.kind, serve.seconds, serve.stderr), ("server", Kind::Server, 3, true));
+    assert_eq!(
+        (serve.bin.as_str(), serve.kind, serve.seconds, serve.stderr),
+        ("server", Kind::Server, 3, true)
+    );
     assert_eq!((serve.args.len(), serve.varies.len(), serve.suggestions.len()), (2, 1, 1));
     assert_eq!((serve.via.len(), serve.ask.len()), (2, 1));
 }
@@ -62,16 +72,25 @@ fn what_cannot_be_meant_is_refused_with_file_and_key() {
         ("[package.metadata.run.pipe]\nargz = []", "unknown field `argz`"),
         ("[package.metadata.run.pipe]\nkind = \"daemon\"", "unknown variant `daemon`"),
         ("[package.metadata.run.pipe]\nvaries = ['[0-9']", "varies: no regex: [0-9"),
-        ("[package.metadata.run.pipe]\nvaries = ['[0-9]*']", "varies: matches the empty text: [0-9]*"),
+        (
+            "[package.metadata.run.pipe]\nvaries = ['[0-9]*']",
+            "varies: matches the empty text: [0-9]*",
+        ),
         ("[package.metadata.run.pipe]\nask = [[\"true\"]]", "ask is for servers"),
         ("[package.metadata.run.pipe]\ntry = [\"true\"]", "try is for servers"),
-        ("[package.metadata.run.pipe]\nkind = \"server\"\nask = [[]]", "ask: a command without words"),
+        (
+            "[package.metadata.run.pipe]\nkind = \"server\"\nask = [[]]",
+            "ask: a command without words",
+        ),
         ("[package.metadata.run.pipe]\nseconds = 0", "seconds: no time at all"),
         ("[package.metadata.run.Pipe]", "a run's name consists of"),
     ];
     for (declarations, what) in cases {
         let error = refused(declarations);
-        assert!(error.starts_with("listings/pipe/Cargo.toml: [package.metadata.run."), "{error}");
+        assert!(
+            error.starts_with("listings/pipe/Cargo.toml: [package.metadata.run."),
+            "{error}"
+        );
         assert!(error.contains(what) && !error.contains('\n'), "{error}");
     }
     assert!(refused("[package.metadata]\nrun = 3").contains("listings/pipe/Cargo.toml"));
@@ -89,9 +108,15 @@ fn blocks_and_declarations_must_match() {
     assert_eq!(all("[package.metadata.run.pipe]", shown), [""; 0]);
     assert_eq!(all("", shown), ["src/x.md:3: no listing declares the run `pipe/pipe`"]);
     let unshown = all("[package.metadata.run.pipe]", "# X\n");
-    assert!(unshown.len() == 1 && unshown[0].contains("no chapter shows the run `pipe/pipe`"), "{unshown:?}");
+    assert!(
+        unshown.len() == 1 && unshown[0].contains("no chapter shows the run `pipe/pipe`"),
+        "{unshown:?}"
+    );
     let book = book("[package.metadata.run.pipe]", "", "");
-    assert!(unmatched(&load(book.path()).unwrap(), &[]).is_empty(), "no chapters, no duty to show");
+    assert!(
+        unmatched(&load(book.path()).unwrap(), &[]).is_empty(),
+        "no chapters, no duty to show"
+    );
 }
 
 const SOURCE: &str = "// ANCHOR: all
@@ -132,14 +157,20 @@ fn includes_that_hold_pass() {
     ];
     assert_eq!(problems(&good.join("\n")), [""; 0]);
     for line in &good[..7] {
-        assert!(Path::new("src").join(file).starts_with("src") && problems(line).is_empty(), "{line}");
+        assert!(
+            Path::new("src").join(file).starts_with("src") && problems(line).is_empty(),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn includes_that_do_not_hold_are_refused_with_file_and_line() {
     let cases = [
-        ("{{#include ../listings/pipe/src/gone.rs}}", "listings/pipe/src/gone.rs: No such file"),
+        (
+            "{{#include ../listings/pipe/src/gone.rs}}",
+            "listings/pipe/src/gone.rs: No such file",
+        ),
         ("{{#include ../listings/pipe/src/lib.rs:gone}}", "no `ANCHOR: gone`"),
         ("{{#include ../listings/pipe/src/lib.rs:par}}", "no `ANCHOR: par`"),
         ("{{#rustdoc_include ../listings/pipe/src/lib.rs:open}}", "no `ANCHOR_END: open`"),
@@ -156,7 +187,10 @@ fn includes_that_do_not_hold_are_refused_with_file_and_line() {
     ];
     for (directive, what) in cases {
         let found = problems(&format!("# X\n\n```rust\n{directive}\n```\n"));
-        assert!(found.len() == 1 && found[0].starts_with("src/x.md:4: "), "{directive}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("src/x.md:4: "),
+            "{directive}: {found:?}"
+        );
         assert!(found[0].contains(what), "{directive}: {found:?}");
     }
 }

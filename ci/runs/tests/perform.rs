@@ -1,4 +1,5 @@
-//! Runs performed for real: a package in a temporary folder whose program is a shell that does what the test says.
+//! Runs performed for real: a package in a temporary folder whose program is a shell that
+//! does what the test says.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -19,8 +20,7 @@ fn main() {
 "#;
 
 /// A server of the fewest words: it listens on nothing, and ends with 0 on SIGTERM.
-const SERVER: &str =
-    "trap 'echo bye; exit 0' TERM; echo listening on http://127.0.0.1:4242; while :; do sleep 0.05; done";
+const SERVER: &str = "trap 'echo bye; exit 0' TERM; echo listening on http://127.0.0.1:4242; while :; do sleep 0.05; done";
 
 /// A book with one listing called `package`, its runs, and one chapter.
 fn book(package: &str, declarations: &str, chapter: &str) -> TempDir {
@@ -30,8 +30,12 @@ fn book(package: &str, declarations: &str, chapter: &str) -> TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n\n{declarations}");
-    write("Cargo.toml".to_owned(), "[workspace]\nresolver = \"3\"\nmembers = [\"listings/*\"]\n");
+    let manifest =
+        format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n\n{declarations}");
+    write(
+        "Cargo.toml".to_owned(),
+        "[workspace]\nresolver = \"3\"\nmembers = [\"listings/*\"]\n",
+    );
     write(format!("listings/{package}/Cargo.toml"), &manifest);
     write(format!("listings/{package}/src/main.rs"), SHELL);
     write("src/SUMMARY.md".to_owned(), "- [X](x.md)\n");
@@ -64,7 +68,11 @@ fn programs() {
             run("litters", "sleep 1000 & echo $! > left", ""),
             run("via", "echo $UNDER", "via = ['env', 'UNDER=env']"),
             run("via-gone", "true", "via = ['no-such-program']"),
-            run("via-refuses", "true", "via = ['sh', '-c', 'echo not permitted >&2; exit 1']"),
+            run(
+                "via-refuses",
+                "true",
+                "via = ['sh', '-c', 'echo not permitted >&2; exit 1']",
+            ),
         ]
         .concat(),
         "",
@@ -74,22 +82,33 @@ fn programs() {
     assert_eq!(name("out").unwrap(), "one\n");
     assert_eq!(name("both").unwrap(), "one\ntwo\nthree\n");
     let error = name("fails").unwrap_err();
-    assert!(error.contains("runs-programs/fails: exit status: 3") && error.contains("why"), "{error}");
+    assert!(
+        error.contains("runs-programs/fails: exit status: 3") && error.contains("why"),
+        "{error}"
+    );
     let error = name("hangs").unwrap_err();
-    assert!(error.contains("still running after 1 s") && error.contains("begun"), "{error}");
+    assert!(
+        error.contains("still running after 1 s") && error.contains("begun"),
+        "{error}"
+    );
     gone(&root.join("child"));
     assert_eq!(name("litters").unwrap(), "");
     gone(&root.join("left"));
     assert_eq!(name("via").unwrap(), "env\n");
     assert_eq!(name("via-gone").unwrap(), "skipped: no-such-program is not installed");
-    assert_eq!(name("via-refuses").unwrap(), "skipped: sh does not work here: not permitted");
+    assert_eq!(
+        name("via-refuses").unwrap(),
+        "skipped: sh does not work here: not permitted"
+    );
 }
 
-/// The process whose number the file holds has ended; a zombie that nobody has reaped counts as ended.
+/// The process whose number the file holds has ended; a zombie that nobody has reaped
+/// counts as ended.
 fn gone(file: &Path) {
     let id = fs::read_to_string(file).unwrap();
     for _ in 0..500 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
         if stat.is_empty() || stat.contains(") Z ") {
             return;
         }
@@ -148,9 +167,17 @@ fn servers() {
 #[test]
 fn a_program_that_does_not_build_says_so() {
     let book = book("runs-broken", &run("x", "true", ""), "");
-    fs::write(book.path().join("listings/runs-broken/src/main.rs"), "fn main() { let x: u32 = \"\"; }").unwrap();
+    fs::write(
+        book.path().join("listings/runs-broken/src/main.rs"),
+        "fn main() { let x: u32 = \"\"; }",
+    )
+    .unwrap();
     let error = outcome(book.path(), "runs-broken/x").unwrap_err();
-    assert!(error.contains("runs-broken/x: does not build") && error.contains("mismatched types"), "{error}");
+    assert!(
+        error.contains("runs-broken/x: does not build")
+            && error.contains("mismatched types"),
+        "{error}"
+    );
 }
 
 const CHAPTER: &str = "# X
@@ -183,7 +210,11 @@ fn drift_is_shown_as_a_diff_and_recorded() {
     let book = book(
         "runs-record",
         &[
-            run("steady", "echo took 11.7 ms; echo 'counted 3   '", "varies = ['[0-9.]+ ms$']"),
+            run(
+                "steady",
+                "echo took 11.7 ms; echo 'counted 3   '",
+                "varies = ['[0-9.]+ ms$']",
+            ),
             run("drifted", "echo counted 4; echo of 4; echo", ""),
             run("gone", "true", "via = ['no-such-program']"),
             run("unshown", "true", ""),
@@ -199,11 +230,25 @@ fn drift_is_shown_as_a_diff_and_recorded() {
     let steady = outcome(root, "runs-record/steady").unwrap();
     compare(&runs["runs-record/steady"], "took 12.5 ms\ncounted 3\n", &steady).unwrap();
     let drifted = outcome(root, "runs-record/drifted").unwrap();
-    let diff = compare(&runs["runs-record/drifted"], "counted 3\nof 4\n", &drifted).unwrap_err();
-    assert_eq!(diff, "--- the block\n+++ runs-record/drifted\n@@ -1,2 +1,2 @@\n-counted 3\n+counted 4\n of 4\n");
+    let diff =
+        compare(&runs["runs-record/drifted"], "counted 3\nof 4\n", &drifted).unwrap_err();
+    assert_eq!(
+        diff,
+        "--- the block\n+++ runs-record/drifted\n@@ -1,2 +1,2 @@\n-counted 3\n+counted 4\n of 4\n"
+    );
 
-    assert!(record(root, &["runs-record/unknown".to_owned()]).unwrap_err().to_string().contains("declared are: "));
-    assert!(record(root, &["runs-record/unshown".to_owned()]).unwrap_err().to_string().contains("no chapter shows"));
+    assert!(
+        record(root, &["runs-record/unknown".to_owned()])
+            .unwrap_err()
+            .to_string()
+            .contains("declared are: ")
+    );
+    assert!(
+        record(root, &["runs-record/unshown".to_owned()])
+            .unwrap_err()
+            .to_string()
+            .contains("no chapter shows")
+    );
     assert_eq!(chapter(), CHAPTER);
 
     let changes = record(root, &["runs-record/drifted".to_owned()]).unwrap();
@@ -220,13 +265,23 @@ fn drift_is_shown_as_a_diff_and_recorded() {
     fs::write(root.join("src/x.md"), CHAPTER.to_owned() + FAILING).unwrap();
     let error = record(root, &[]).unwrap_err().to_string();
     assert!(error.starts_with("runs-record/fails: exit status: 3"), "{error}");
-    assert_eq!(chapter(), expected.replace("12.5 ms", "11.7 ms") + FAILING, "the other blocks are written");
+    assert_eq!(
+        chapter(),
+        expected.replace("12.5 ms", "11.7 ms") + FAILING,
+        "the other blocks are written"
+    );
 }
 
 #[test]
 fn output_that_would_close_its_block_is_refused() {
     let chapter = "```text,run=runs-fence/x\n```\n";
-    let book = book("runs-fence", &run("x", "echo '```'; echo '```text,run=runs-fence/x'", ""), chapter);
-    assert!(record(book.path(), &[]).unwrap_err().to_string().contains("use a longer fence"));
+    let book = book(
+        "runs-fence",
+        &run("x", "echo '```'; echo '```text,run=runs-fence/x'", ""),
+        chapter,
+    );
+    assert!(
+        record(book.path(), &[]).unwrap_err().to_string().contains("use a longer fence")
+    );
     assert_eq!(fs::read_to_string(book.path().join("src/x.md")).unwrap(), chapter);
 }

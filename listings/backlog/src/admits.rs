@@ -27,7 +27,8 @@ pub struct Admitted {
 }
 
 // ANCHOR: admits
-/// Lets `n` + 3 clients connect, one after another, to a listener with a backlog of `n` that never accepts.
+/// Lets `n` + 3 clients connect, one after another, to a listener with a backlog of `n`
+/// that never accepts.
 pub fn admits(n: i32) -> io::Result<Admitted> {
     let listener = listener(n)?;
     let server = listener.local_addr()?;
@@ -38,7 +39,12 @@ pub fn admits(n: i32) -> io::Result<Admitted> {
         connected += u32::from(client.connected_within(SOON)?);
         clients.push(client);
     }
-    Ok(Admitted { n, connected, waiting: clients.len() as u32 - connected, queued: accept_queue(server)? })
+    Ok(Admitted {
+        n,
+        connected,
+        waiting: clients.len() as u32 - connected,
+        queued: accept_queue(server)?,
+    })
 }
 // ANCHOR_END: admits
 
@@ -48,7 +54,11 @@ pub struct Table(pub Vec<Admitted>);
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9}{:>12}{:>11}{:>17}", "listen(n)", "connected", "waiting", "in accept queue")?;
+        write!(
+            f,
+            "{:>9}{:>12}{:>11}{:>17}",
+            "listen(n)", "connected", "waiting", "in accept queue"
+        )?;
         for Admitted { n, connected, waiting, queued } in &self.0 {
             write!(f, "\n{n:>9}{connected:>12}{waiting:>11}{queued:>17}")?;
         }

@@ -8,8 +8,8 @@ use crate::client::{Client, SOON};
 use crate::kernel::Dropped;
 use crate::listener;
 
-/// How long the server takes before it accepts for the first time: the second client's SYN has been sent again by then,
-/// after 1 s, and dropped again.
+/// How long the server takes before it accepts for the first time: the second client's SYN
+/// has been sent again by then, after 1 s, and dropped again.
 pub const BUSY: Duration = Duration::from_millis(1200);
 
 /// How long the waiting client is waited for: more than any pause between two of its SYNs.
@@ -46,12 +46,18 @@ pub fn beyond() -> io::Result<Beyond> {
     first.write_all(GREETING)?;
 
     let second = Client::start(server)?;
-    expect(!second.connected_within(BUSY)?, "the second client was connected although the queue was full")?;
+    expect(
+        !second.connected_within(BUSY)?,
+        "the second client was connected although the queue was full",
+    )?;
 
     let (mut accepted, _) = listener.accept()?;
     let (queued, room_after) = (in_queue.elapsed(), second.since.elapsed());
     let early_bytes = accepted.read(&mut [0; 64])?;
-    expect(second.connected_within(PATIENCE)?, "the second client was not connected although there was room")?;
+    expect(
+        second.connected_within(PATIENCE)?,
+        "the second client was not connected although there was room",
+    )?;
     let waited = second.since.elapsed();
     // ANCHOR_END: beyond
     let dropped = Dropped::so_far()?.since(before);
@@ -60,14 +66,20 @@ pub fn beyond() -> io::Result<Beyond> {
 
 /// An error where the kernel behaves otherwise than this story needs.
 pub(crate) fn expect(held: bool, otherwise: &str) -> io::Result<()> {
-    let advice = "try again when the machine is less busy, and without a packet filter on loopback";
+    let advice =
+        "try again when the machine is less busy, and without a packet filter on loopback";
     if held { Ok(()) } else { Err(io::Error::other(format!("{otherwise}; {advice}"))) }
 }
 
 impl fmt::Display for Beyond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |duration: Duration| duration.as_millis();
-        writeln!(f, "{:>5} ms  first client: connected, sends {} bytes; the queue is full", 0, GREETING.len())?;
+        writeln!(
+            f,
+            "{:>5} ms  first client: connected, sends {} bytes; the queue is full",
+            0,
+            GREETING.len()
+        )?;
         writeln!(f, "{:>5} ms  second client: calls connect", 0)?;
         writeln!(
             f,

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
 
     let printed = match flags::parse() {
         Experiment::Admits => {
-            let rows: Result<Vec<_>, _> = admits::BACKLOGS.into_iter().map(admits::admits).collect();
+            let rows: Result<Vec<_>, _> =
+                admits::BACKLOGS.into_iter().map(admits::admits).collect();
             rows.map(|rows| admits::Table(rows).to_string())
         }
         Experiment::Cap { backlog } => cap::cap(backlog).map(|seen| seen.to_string()),
@@ -38,7 +39,9 @@ fn main() -> ExitCode {
             println!("{lines}");
             ExitCode::SUCCESS
         }
-        Err(error) => flags::fail(flags::FAILED, format_args!("backlog: {error}{}", advice(&error))),
+        Err(error) => {
+            flags::fail(flags::FAILED, format_args!("backlog: {error}{}", advice(&error)))
+        }
     }
 }
 
@@ -49,7 +52,9 @@ fn advice(error: &std::io::Error) -> &'static str {
 
     match Errno::from_io_error(error) {
         Some(Errno::MFILE) => "; allow more descriptors: ulimit -n 64",
-        Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL) => "; is the loopback interface up, and has it free ports?",
+        Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL) => {
+            "; is the loopback interface up, and has it free ports?"
+        }
         _ => "",
     }
 }

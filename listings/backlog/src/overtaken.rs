@@ -31,17 +31,26 @@ pub fn overtaken() -> io::Result<Overtaken> {
     expect(first.connected_within(SOON)?, "the first client was not connected")?;
 
     let early = Client::start(server)?;
-    expect(!early.connected_within(BUSY)?, "a client was connected although the queue was full")?;
+    expect(
+        !early.connected_within(BUSY)?,
+        "a client was connected although the queue was full",
+    )?;
 
     let _first = listener.accept()?;
     let late_started = early.since.elapsed();
     let late = Client::start(server)?;
     expect(late.connected_within(SOON)?, "the late client was not connected")?;
     let late_connected = early.since.elapsed();
-    expect(!early.connected_within(Duration::ZERO)?, "the early client was connected first")?;
+    expect(
+        !early.connected_within(Duration::ZERO)?,
+        "the early client was connected first",
+    )?;
 
     let _late = listener.accept()?;
-    expect(early.connected_within(PATIENCE)?, "the early client was not connected although there was room")?;
+    expect(
+        early.connected_within(PATIENCE)?,
+        "the early client was not connected although there was room",
+    )?;
     let early_connected = early.since.elapsed();
     // ANCHOR_END: overtaken
     Ok(Overtaken { late_started, late_connected, early_connected })
@@ -51,8 +60,16 @@ impl fmt::Display for Overtaken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |duration: Duration| duration.as_millis();
         writeln!(f, "{:>5} ms  early client: calls connect, the queue is full", 0)?;
-        writeln!(f, "{:>5} ms  server: accepts, there is room; late client: calls connect", ms(self.late_started))?;
-        writeln!(f, "{:>5} ms  late client: connected; server: accepts it", ms(self.late_connected))?;
+        writeln!(
+            f,
+            "{:>5} ms  server: accepts, there is room; late client: calls connect",
+            ms(self.late_started)
+        )?;
+        writeln!(
+            f,
+            "{:>5} ms  late client: connected; server: accepts it",
+            ms(self.late_connected)
+        )?;
         write!(f, "{:>5} ms  early client: connected", ms(self.early_connected))
     }
 }

@@ -1,4 +1,5 @@
-//! The sentences that the chapter draws from these numbers, held against the kernel that runs the tests.
+//! The sentences that the chapter draws from these numbers, held against the kernel that
+//! runs the tests.
 
 #![cfg(target_os = "linux")]
 
@@ -22,7 +23,10 @@ fn a_backlog_of_n_admits_n_plus_one() {
     for n in BACKLOGS {
         let connected = cap.min(n as u32) + 1;
         let waiting = n as u32 + 3 - connected;
-        assert_eq!(admits(n).unwrap(), Admitted { n, connected, waiting, queued: connected });
+        assert_eq!(
+            admits(n).unwrap(),
+            Admitted { n, connected, waiting, queued: connected }
+        );
     }
 }
 
@@ -33,7 +37,10 @@ fn a_larger_backlog_is_capped_in_silence() {
         assert_eq!(capped.admitted, Some(capped.somaxconn + 1));
         assert_eq!(capped.queued, capped.somaxconn + 1);
     } else {
-        eprintln!("skipped: net.core.somaxconn is {}, too long a queue to fill here", capped.somaxconn);
+        eprintln!(
+            "skipped: net.core.somaxconn is {}, too long a queue to fill here",
+            capped.somaxconn
+        );
     }
 }
 
@@ -90,7 +97,12 @@ fn a_client_is_refused_where_nobody_listens() {
 
 #[test]
 fn wrong_usage_is_one_line_and_exit_2() {
-    for args in [&["cap", "--backlog", "-1"][..], &["cap", "--backlog", "99999999999"], &["fly"], &[]] {
+    for args in [
+        &["cap", "--backlog", "-1"][..],
+        &["cap", "--backlog", "99999999999"],
+        &["fly"],
+        &[],
+    ] {
         let output = program(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
@@ -108,10 +120,14 @@ fn the_program_prints_what_the_library_returns() {
 
 #[test]
 fn too_few_descriptors_are_one_line() {
-    // Enough for the loader, but not for all sockets; and for the sockets, but not for the table in /proc.
+    // Enough for the loader, but not for all sockets; and for the sockets, but not for the
+    // table in /proc.
     for limit in ["5", "8"] {
         let script = format!("ulimit -n {limit} && exec \"$0\" admits");
-        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_backlog")]).output().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_backlog")])
+            .output()
+            .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.lines().count() == 1 && said.contains("ulimit -n"), "{limit}: {said}");

@@ -11,7 +11,10 @@ impl Ended {
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let program = command.get_program().display().to_string();
         command.spawn().map(Self).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot start {program}: {error}; is it installed, and in PATH?"))
+            io::Error::new(
+                error.kind(),
+                format!("cannot start {program}: {error}; is it installed, and in PATH?"),
+            )
         })
     }
 }

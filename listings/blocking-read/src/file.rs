@@ -26,7 +26,8 @@ pub struct TwoReads {
 }
 
 impl TwoReads {
-    /// Why the first read was not a cold one, where it was not: no disk was asked for anything.
+    /// Why the first read was not a cold one, where it was not: no disk was asked for
+    /// anything.
     pub fn not_cold(&self) -> Option<String> {
         (self.cold.used.from_disk == 0).then(|| {
             format!(
@@ -38,11 +39,15 @@ impl TwoReads {
     }
 }
 
-/// Writes a file of `mib` MiB in `dir`, has it forgotten, and reads it twice. Nothing of it stays in `dir`.
+/// Writes a file of `mib` MiB in `dir`, has it forgotten, and reads it twice. Nothing of it
+/// stays in `dir`.
 pub fn file(dir: &Path, mib: u64) -> io::Result<TwoReads> {
     let explain = |what: &str, error: io::Error| {
         let dir = dir.display();
-        io::Error::new(error.kind(), format!("cannot {what} in {dir}: {error}; choose another folder with --dir"))
+        io::Error::new(
+            error.kind(),
+            format!("cannot {what} in {dir}: {error}; choose another folder with --dir"),
+        )
     };
     let mut file = unnamed(dir).map_err(|error| explain("create a file", error))?;
     let mut buffer = vec![0x5a; MIB];
@@ -72,7 +77,11 @@ fn read_all(file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
 
 /// A file without a name: it is gone when it is closed, however this program ends.
 fn unnamed(dir: &Path) -> io::Result<File> {
-    let path = dir.join(format!("blocking-read-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let path = dir.join(format!(
+        "blocking-read-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
@@ -91,14 +100,21 @@ fn file_system(file: &File) -> io::Result<String> {
         (statfs::NFS_SUPER_MAGIC, "nfs"),
         (statfs::FUSE_SUPER_MAGIC, "fuse"),
     ];
-    let name = known.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| (*name).to_string());
+    let name =
+        known.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| (*name).to_string());
     Ok(name.unwrap_or_else(|| format!("0x{:x}", kind.0)))
 }
 
 impl fmt::Display for TwoReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let title = format!("{:<17}{:>11}", format!("{} MiB on {}", self.mib, self.file_system), "from disk");
-        let label = |name, cost: Cost| format!("{name:<17}{:>7} MiB", cost.used.from_disk / MIB as u64);
+        let title = format!(
+            "{:<17}{:>11}",
+            format!("{} MiB on {}", self.mib, self.file_system),
+            "from disk"
+        );
+        let label = |name, cost: Cost| {
+            format!("{name:<17}{:>7} MiB", cost.used.from_disk / MIB as u64)
+        };
         let (cold, cached) = (label("cold", self.cold), label("cached", self.cached));
         table(f, &title, &[(&cold, self.cold), (&cached, self.cached)])?;
         self.not_cold().map_or(Ok(()), |note| write!(f, "\nnote: {note}"))

@@ -8,8 +8,9 @@
 //! | [`neighbour`] | a busy program on our processor: we are stopped without having asked to wait |
 //! | [`usage`] | what all of them are measured with |
 //!
-//! Each experiment is a function that returns its numbers; `main` prints them. `src/bin/first-read.rs` comes before
-//! all of this: the read alone, with nothing but the standard library.
+//! Each experiment is a function that returns its numbers; `main` prints them.
+//! `src/bin/first-read.rs` comes before all of this: the read alone, with nothing but the
+//! standard library.
 
 #[cfg(target_os = "linux")]
 mod child;

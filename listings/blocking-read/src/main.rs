@@ -34,7 +34,9 @@ fn main() -> ExitCode {
         Experiment::Watch => std::env::current_exe()
             .and_then(|program| watch::watch(Command::new(program).arg("pipe")))
             .map(|seen| seen.to_string()),
-        Experiment::File { dir, mib } => file::file(&dir, mib).map(|numbers| numbers.to_string()),
+        Experiment::File { dir, mib } => {
+            file::file(&dir, mib).map(|numbers| numbers.to_string())
+        }
         Experiment::Neighbour => neighbour::neighbour().map(|numbers| numbers.to_string()),
     };
     match printed {

@@ -1,4 +1,5 @@
-//! A busy neighbour on our processor: we are stopped again and again, and never asked to wait.
+//! A busy neighbour on our processor: we are stopped again and again, and never asked to
+//! wait.
 
 use std::fmt;
 use std::hint::black_box;
@@ -27,7 +28,8 @@ pub struct Preempted {
     pub neighbour: Duration,
 }
 
-/// Does [`WORK`] alone, and again beside a process that never sleeps, both on one processor.
+/// Does [`WORK`] alone, and again beside a process that never sleeps, both on one
+/// processor.
 pub fn neighbour() -> io::Result<Preempted> {
     let _pinned = Pinned::to_one_processor()?;
     // ANCHOR: neighbour
@@ -35,7 +37,8 @@ pub fn neighbour() -> io::Result<Preempted> {
 
     // It spins for as long as we live, on the processor that it inherits from us.
     let spin = "while kill -0 $PPID; do :; done";
-    let neighbour = Ended::start(Command::new("sh").args(["-c", spin]).stderr(Stdio::null()))?;
+    let neighbour =
+        Ended::start(Command::new("sh").args(["-c", spin]).stderr(Stdio::null()))?;
     let its_clock = ClockId::pid_cpu_clock_id(Pid::from_raw(neighbour.id() as i32))?;
     let before = clock_gettime(its_clock)?;
     let crowded = Cost::of(work)?;
@@ -64,7 +67,8 @@ impl Pinned {
     fn to_one_processor() -> io::Result<Self> {
         let this_thread = Pid::from_raw(0);
         let before = sched_getaffinity(this_thread)?;
-        let allowed = (0..CpuSet::count()).rev().find(|cpu| before.is_set(*cpu) == Ok(true));
+        let allowed =
+            (0..CpuSet::count()).rev().find(|cpu| before.is_set(*cpu) == Ok(true));
         let mut one = CpuSet::new();
         one.set(allowed.ok_or_else(|| io::Error::other("no processor is allowed to us"))?)?;
         sched_setaffinity(this_thread, &one)?;
@@ -74,7 +78,8 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // Fails only when the processors that we came from were taken offline or forbidden meanwhile.
+        // Fails only when the processors that we came from were taken offline or forbidden
+        // meanwhile.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.before);
     }
 }

@@ -24,9 +24,11 @@ pub struct Blocked {
 pub fn pipe() -> io::Result<Blocked> {
     let script = format!("sleep {}; printf hello", SLEEP.as_secs_f64());
     // ANCHOR: pipe
-    // The clock starts before the child does, so that the wait is never shorter than the child's sleep.
+    // The clock starts before the child does, so that the wait is never shorter than the
+    // child's sleep.
     let start = Instant::now();
-    let mut child = Ended::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()))?;
+    let mut child =
+        Ended::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()))?;
     let mut pipe = child.stdout.take().expect("its standard output is our pipe");
     let mut buffer = [0; 64];
 

@@ -1,4 +1,5 @@
-//! What the kernel counted about the calling thread: processor time, context switches, bytes from a disk.
+//! What the kernel counted about the calling thread: processor time, context switches,
+//! bytes from a disk.
 
 use std::fmt;
 use std::io;
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-/// The kernel's counts for the calling thread: since its start, or between two moments. See getrusage(2).
+/// The kernel's counts for the calling thread: since its start, or between two moments. See
+/// getrusage(2).
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// Time for which a processor ran this thread.
@@ -22,9 +24,11 @@ pub struct Usage {
 
 // ANCHOR: usage
 impl Usage {
-    /// The counts so far. The thread's and not the process's, so that a program's other threads do not disturb them.
+    /// The counts so far. The thread's and not the process's, so that a program's other
+    /// threads do not disturb them.
     pub fn now() -> io::Result<Self> {
-        // getrusage knows processor time too, but a running thread's may be a clock tick behind. This clock is not.
+        // getrusage knows processor time too, but a running thread's may be a clock tick
+        // behind. This clock is not.
         let cpu = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
         let counts = getrusage(UsageWho::RUSAGE_THREAD)?;
         Ok(Self {
@@ -73,8 +77,16 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 }
 
 /// Writes a table: a title with the names of the columns, and one line for each cost.
-pub(crate) fn table(f: &mut fmt::Formatter<'_>, title: &str, rows: &[(&str, Cost)]) -> fmt::Result {
-    write!(f, "{title}{:>12}{:>12}{:>12}{:>14}", "wall time", "CPU time", "voluntary", "involuntary")?;
+pub(crate) fn table(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    rows: &[(&str, Cost)],
+) -> fmt::Result {
+    write!(
+        f,
+        "{title}{:>12}{:>12}{:>12}{:>14}",
+        "wall time", "CPU time", "voluntary", "involuntary"
+    )?;
     for (label, Cost { wall, used }) in rows {
         let width = title.chars().count();
         write!(f, "\n{label:<width$}{:>9.1} ms{:>9.1} ms", ms(*wall), ms(used.cpu))?;

@@ -1,4 +1,5 @@
-//! The sentences that the chapter draws from these numbers, held against the kernel that runs the tests.
+//! The sentences that the chapter draws from these numbers, held against the kernel that
+//! runs the tests.
 
 #![cfg(target_os = "linux")]
 
@@ -40,7 +41,9 @@ fn a_waiting_process_sleeps_inside_read() {
     assert!(seen.voluntary >= 1, "{seen}");
     match seen.reading {
         Some(descriptor) => assert!(descriptor > 2, "{seen}"),
-        None => eprintln!("skipped: this kernel does not show in which system call a process sleeps"),
+        None => eprintln!(
+            "skipped: this kernel does not show in which system call a process sleeps"
+        ),
     }
     match &seen.wchan {
         Some(wchan) => assert!(wchan.contains("pipe_read"), "{seen}"),
@@ -51,7 +54,11 @@ fn a_waiting_process_sleeps_inside_read() {
 #[test]
 fn a_watched_program_that_does_not_wait_is_ended() {
     let mut spin = Command::new("sh");
-    let error = watch::watch_for(spin.args(["-c", "while :; do :; done"]), Duration::from_millis(200)).unwrap_err();
+    let error = watch::watch_for(
+        spin.args(["-c", "while :; do :; done"]),
+        Duration::from_millis(200),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("did not go to sleep"), "{error}");
 }
 
@@ -61,7 +68,10 @@ fn a_cold_read_waits_for_the_disk_and_a_cached_one_does_not() {
     let read = file::file(Path::new(env!("CARGO_TARGET_TMPDIR")), 16).unwrap();
     if let Some(reason) = read.not_cold() {
         // These hold their files on a disk and let go of the pages when asked.
-        assert!(!["ext4", "xfs", "btrfs", "f2fs"].contains(&read.file_system.as_str()), "{read}");
+        assert!(
+            !["ext4", "xfs", "btrfs", "f2fs"].contains(&read.file_system.as_str()),
+            "{read}"
+        );
         eprintln!("skipped: {reason}");
         return;
     }
@@ -96,7 +106,8 @@ fn a_neighbour_stops_us_without_our_waiting() {
         assert!(cost.used.cpu >= neighbour::WORK, "{runs}");
         assert!(cost.wall >= cost.used.cpu, "{runs}");
     }
-    // Half the processor is the neighbour's, less on a busy machine: half of that is far on the safe side.
+    // Half the processor is the neighbour's, less on a busy machine: half of that is far on
+    // the safe side.
     assert!(runs.neighbour >= neighbour::WORK / 4, "{runs}");
     assert!(runs.crowded.wall >= runs.crowded.used.cpu + runs.neighbour / 2, "{runs}");
     assert!(runs.crowded.used.involuntary >= 2, "{runs}");
@@ -109,7 +120,9 @@ fn a_folder_that_cannot_be_used_is_one_line() {
     let missing = dir.join("no such folder");
     let plain = dir.join("plain-file");
     fs::write(&plain, "not a folder").unwrap();
-    for (wrong, kind) in [(&missing, ErrorKind::NotFound), (&plain, ErrorKind::NotADirectory)] {
+    for (wrong, kind) in
+        [(&missing, ErrorKind::NotFound), (&plain, ErrorKind::NotADirectory)]
+    {
         assert_eq!(file::file(wrong, 1).unwrap_err().kind(), kind);
         let output = program(&["file", "--dir", wrong.to_str().unwrap()]);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -131,8 +144,11 @@ fn wrong_usage_is_one_line_and_exit_2() {
 
 #[test]
 fn a_program_without_a_shell_says_so() -> io::Result<()> {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_blocking-read")).arg("pipe").env("PATH", "").stdin(Stdio::null()).output()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_blocking-read"))
+        .arg("pipe")
+        .env("PATH", "")
+        .stdin(Stdio::null())
+        .output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.lines().count() == 1 && said.contains("cannot start sh"), "{said}");

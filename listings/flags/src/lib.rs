@@ -1,7 +1,8 @@
 //! The command line that every server of the book shares.
 //!
-//! Nothing here waits, so nothing here is shown in a chapter: the flags, what a wrong flag answers, and the three
-//! exit codes. Every failure is one line on standard error that says what failed, why, and what to do about it.
+//! Nothing here waits, so nothing here is shown in a chapter: the flags, what a wrong flag
+//! answers, and the three exit codes. Every failure is one line on standard error that says
+//! what failed, why, and what to do about it.
 //!
 //! | exit | meaning |
 //! | --- | --- |
@@ -44,7 +45,8 @@ pub struct ServerFlags {
     #[arg(long, value_name = "FILE")]
     pub store_file: Option<PathBuf>,
 
-    /// How long a reply of the store may take, in milliseconds, before the client is told 503
+    /// How long a reply of the store may take, in milliseconds, before the client is told
+    /// 503
     #[arg(long, default_value = "2000", value_name = "MS", value_parser = milliseconds)]
     pub store_timeout: Duration,
 
@@ -82,10 +84,17 @@ impl FromStr for StoreAt {
         };
         let address = rest.trim_end_matches('/');
         match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && !address.contains(['/', '@']) && port.parse::<u16>().is_ok() => {
+            Some((host, port))
+                if !host.is_empty()
+                    && !address.contains(['/', '@'])
+                    && port.parse::<u16>().is_ok() =>
+            {
                 Ok(Self::Redis(address.into()))
             }
-            _ => Err("after redis:// comes HOST:PORT and nothing else: no password, no database".into()),
+            _ => Err(
+                "after redis:// comes HOST:PORT and nothing else: no password, no database"
+                    .into(),
+            ),
         }
     }
 }
@@ -107,7 +116,8 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the command line. Wrong usage ends the process with [`REFUSED`] and one line; `--help` ends it with 0.
+/// Reads the command line. Wrong usage ends the process with [`REFUSED`] and one line;
+/// `--help` ends it with 0.
 pub fn parse<T: clap::Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| {
         if !error.use_stderr() {
@@ -115,7 +125,8 @@ pub fn parse<T: clap::Parser>() -> T {
         }
         let text = error.to_string();
         // clap explains itself over several paragraphs. The first says what is wrong.
-        let first: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let first: Vec<&str> =
+            text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         let what = first.join(" ");
         eprintln!("{}; try --help", what.strip_prefix("error: ").unwrap_or(&what));
         std::process::exit(i32::from(REFUSED));
@@ -132,7 +143,10 @@ pub fn fail(code: u8, line: impl fmt::Display) -> ExitCode {
 pub fn needs_linux(listing: &str) -> ExitCode {
     fail(
         REFUSED,
-        format_args!("{listing} needs Linux, and this is {}; run it in a Linux virtual machine", std::env::consts::OS),
+        format_args!(
+            "{listing} needs Linux, and this is {}; run it in a Linux virtual machine",
+            std::env::consts::OS
+        ),
     )
 }
 
@@ -143,7 +157,10 @@ mod tests {
     #[test]
     fn a_store_is_embedded_or_host_and_port() {
         assert_eq!("embedded".parse(), Ok(StoreAt::Embedded));
-        assert_eq!("redis://localhost:6379".parse(), Ok(StoreAt::Redis("localhost:6379".into())));
+        assert_eq!(
+            "redis://localhost:6379".parse(),
+            Ok(StoreAt::Redis("localhost:6379".into()))
+        );
         assert_eq!("redis://[::1]:6379/".parse(), Ok(StoreAt::Redis("[::1]:6379".into())));
         for wrong in [
             "",

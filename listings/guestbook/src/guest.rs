@@ -4,7 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use http1::{
-    Body, Connection, Finish, Kind, Meta, Method, Now, Out, Request, Response, Settings, content_type, static_file,
+    Body, Connection, Finish, Kind, Meta, Method, Now, Out, Request, Response, Settings,
+    content_type, static_file,
 };
 
 use crate::page;
@@ -32,8 +33,8 @@ enum Task {
 
 /// One connected client. `F` is the driver's file handle.
 ///
-/// Between any two calls the driver asks five questions: is there a job, is there output, how much may I read, until when
-/// may I wait, are we finished.
+/// Between any two calls the driver asks five questions: is there a job, is there output,
+/// how much may I read, until when may I wait, are we finished.
 #[derive(Debug)]
 pub struct Guest<F> {
     http: Connection<F>,
@@ -67,7 +68,8 @@ impl<F> Guest<F> {
         self.answer(now);
     }
 
-    /// What is to be done before this client can be answered, once. One job is outstanding at a time.
+    /// What is to be done before this client can be answered, once. One job is outstanding
+    /// at a time.
     pub fn take_job(&mut self) -> Option<Job> {
         self.job.take()
     }
@@ -79,7 +81,11 @@ impl<F> Guest<F> {
 
     /// The outcome of [`Job::Open`].
     pub fn opened(&mut self, result: io::Result<(F, Meta)>, now: Now) {
-        let Some(Task::File(request, path)) = self.task.take_if(|task| matches!(task, Task::File(..))) else { return };
+        let Some(Task::File(request, path)) =
+            self.task.take_if(|task| matches!(task, Task::File(..)))
+        else {
+            return;
+        };
         let response = match result {
             Ok((file, meta)) if meta.kind == Kind::File => {
                 static_file(&request, file, &meta, content_type(path.as_str()))
@@ -87,8 +93,10 @@ impl<F> Guest<F> {
             }
             // A folder's page has relative links: they need the folder's slash.
             Ok((_, meta)) if meta.kind == Kind::Folder => {
-                let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
-                Response::plain(301).field("Location", format_args!("{}/{query}", request.path))
+                let query =
+                    request.query.map(|query| format!("?{query}")).unwrap_or_default();
+                Response::plain(301)
+                    .field("Location", format_args!("{}/{query}", request.path))
             }
             Ok(_) => Response::plain(404),
             Err(error) => Response::plain(open_failure(&error)),
@@ -107,9 +115,9 @@ impl<F> Guest<F> {
                 Some((visitors, remarks)) => html(page::render(visitors, &remarks)),
                 None => unavailable(),
             },
-            (Some(Task::Remark), Ok(reply)) if reply.added() => {
-                Response::plain(303).field("Location", "/guestbook").field("Cache-Control", "no-store")
-            }
+            (Some(Task::Remark), Ok(reply)) if reply.added() => Response::plain(303)
+                .field("Location", "/guestbook")
+                .field("Cache-Control", "no-store"),
             _ => unavailable(),
         };
         self.respond(response, now);
@@ -176,7 +184,8 @@ impl<F> Guest<F> {
         while let Some(request) = self.http.take_request() {
             match self.route(request) {
                 Ok((task, job)) => {
-                    self.store_by = matches!(job, Job::Store(_)).then(|| now.mono + self.store_timeout);
+                    self.store_by =
+                        matches!(job, Job::Store(_)).then(|| now.mono + self.store_timeout);
                     self.task = Some(task);
                     self.job = Some(job);
                 }
@@ -188,12 +197,17 @@ impl<F> Guest<F> {
     fn route(&self, request: Request) -> Result<(Task, Job), Response<F>> {
         match (request.method, request.path.as_str()) {
             (Method::Unknown, _) => Err(Response::plain(501)),
-            (Method::Get | Method::Head, "/guestbook") => Ok((Task::Visit, Job::Store(StoreCall::visit()))),
+            (Method::Get | Method::Head, "/guestbook") => {
+                Ok((Task::Visit, Job::Store(StoreCall::visit())))
+            }
             (Method::Post, "/guestbook") => {
-                let remark = page::remark(request.content_type.as_deref(), &request.body).map_err(Response::plain)?;
+                let remark = page::remark(request.content_type.as_deref(), &request.body)
+                    .map_err(Response::plain)?;
                 Ok((Task::Remark, Job::Store(StoreCall::add(&remark))))
             }
-            (_, "/guestbook") => Err(Response::plain(405).field("Allow", "GET, HEAD, POST")),
+            (_, "/guestbook") => {
+                Err(Response::plain(405).field("Allow", "GET, HEAD, POST"))
+            }
             (Method::Get | Method::Head, path) => {
                 let path = RelPath::from_target(path).map_err(Response::plain)?;
                 Ok((Task::File(Box::new(request), path.clone()), Job::Open(path)))
@@ -208,7 +222,10 @@ fn html<F>(page: Vec<u8>) -> Response<F> {
     Response::new(200, Body::Bytes(page))
         .field("Content-Type", "text/html; charset=utf-8")
         .field("Cache-Control", "no-store")
-        .field("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
+        .field(
+            "Content-Security-Policy",
+            "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
+        )
         .field("X-Content-Type-Options", "nosniff")
 }
 
@@ -217,12 +234,15 @@ fn unavailable<F>() -> Response<F> {
     Response::plain(503).field("Retry-After", "1").field("Cache-Control", "no-store")
 }
 
-/// What a client is told when a file cannot be opened: that it is not there, or that it may be in a moment. A driver
-/// says `NotFound` for what it refuses to open.
+/// What a client is told when a file cannot be opened: that it is not there, or that it may
+/// be in a moment. A driver says `NotFound` for what it refuses to open.
 fn open_failure(error: &io::Error) -> u16 {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename | Kind::PermissionDenied => 404,
+        Kind::NotFound
+        | Kind::NotADirectory
+        | Kind::InvalidFilename
+        | Kind::PermissionDenied => 404,
         _ => 503,
     }
 }

@@ -1,8 +1,9 @@
 //! The guestbook: the application that every model of the book serves, without I/O.
 //!
-//! Files from a folder, a page that counts its visitors and shows their remarks, and a form to add one. Count and
-//! remarks live in a store that speaks the Redis protocol, so that one request mixes network calls and file calls,
-//! and waits. Nothing here waits itself: what is to be done comes out as a [`Job`], what came of it goes back in.
+//! Files from a folder, a page that counts its visitors and shows their remarks, and a form
+//! to add one. Count and remarks live in a store that speaks the Redis protocol, so that
+//! one request mixes network calls and file calls, and waits. Nothing here waits itself:
+//! what is to be done comes out as a [`Job`], what came of it goes back in.
 //!
 //! | file | noun |
 //! | --- | --- |

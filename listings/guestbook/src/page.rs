@@ -43,13 +43,18 @@ fn escape(text: &str, page: &mut String) {
 
 /// The remark in a form's body; `Err` is the status that refuses it.
 pub(crate) fn remark(content_type: Option<&str>, body: &[u8]) -> Result<String, u16> {
-    let media = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let media =
+        content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(415);
     }
     let field = form_urlencoded::parse(body).find(|(name, _)| name == "remark");
     let remark = field.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
-    if remark.is_empty() || remark.chars().count() > MAX_REMARK { Err(400) } else { Ok(remark) }
+    if remark.is_empty() || remark.chars().count() > MAX_REMARK {
+        Err(400)
+    } else {
+        Ok(remark)
+    }
 }
 
 #[cfg(test)]
@@ -58,22 +63,39 @@ mod tests {
 
     #[test]
     fn what_a_guest_writes_is_text() {
-        let page =
-            String::from_utf8(render(3, &[b"<script>alert('&')</script>\"".to_vec(), vec![0xff]])).expect("UTF-8");
+        let page = String::from_utf8(render(
+            3,
+            &[b"<script>alert('&')</script>\"".to_vec(), vec![0xff]],
+        ))
+        .expect("UTF-8");
         assert!(page.contains("visitor 3"));
-        assert!(page.contains("<li>&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;&quot;</li>"), "{page}");
+        assert!(
+            page.contains(
+                "<li>&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;&quot;</li>"
+            ),
+            "{page}"
+        );
         assert!(page.contains("<li>\u{fffd}</li>"));
     }
 
     #[test]
     fn a_remark_is_a_form_field_of_reasonable_length() {
         let form = Some("application/x-www-form-urlencoded; charset=UTF-8");
-        assert_eq!(remark(form, b"a=1&remark=h%C3%A9llo+there%21&b"), Ok("h\u{e9}llo there!".into()));
+        assert_eq!(
+            remark(form, b"a=1&remark=h%C3%A9llo+there%21&b"),
+            Ok("h\u{e9}llo there!".into())
+        );
         assert_eq!(remark(form, b"remark="), Err(400));
         assert_eq!(remark(form, b"remark=+%20"), Err(400));
         assert_eq!(remark(form, b"other=1"), Err(400));
-        assert_eq!(remark(form, format!("remark={}", "x".repeat(1001)).as_bytes()), Err(400));
-        assert_eq!(remark(form, format!("remark={}", "x".repeat(1000)).as_bytes()), Ok("x".repeat(1000)));
+        assert_eq!(
+            remark(form, format!("remark={}", "x".repeat(1001)).as_bytes()),
+            Err(400)
+        );
+        assert_eq!(
+            remark(form, format!("remark={}", "x".repeat(1000)).as_bytes()),
+            Ok("x".repeat(1000))
+        );
         assert_eq!(remark(Some("text/plain"), b"remark=a"), Err(415));
         assert_eq!(remark(None, b"remark=a"), Err(415));
     }

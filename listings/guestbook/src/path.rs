@@ -2,16 +2,18 @@
 
 use std::fmt;
 
-/// A path relative to the root: percent-decoded once, without `.`, `..`, empty segments or hidden names.
+/// A path relative to the root: percent-decoded once, without `.`, `..`, empty segments or
+/// hidden names.
 ///
-/// It is checked here so that no driver has to, and opened with `RESOLVE_BENEATH` by the drivers all the same: a check
-/// of names does not see a symbolic link.
+/// It is checked here so that no driver has to, and opened with `RESOLVE_BENEATH` by the
+/// drivers all the same: a check of names does not see a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelPath(String);
 
 impl RelPath {
-    /// Reads the path of a request target. `Err` is the status that refuses it: 400 for one that is not a path at all,
-    /// 404 for one that names nothing this server would ever have.
+    /// Reads the path of a request target. `Err` is the status that refuses it: 400 for one
+    /// that is not a path at all, 404 for one that names nothing this server would ever
+    /// have.
     pub fn from_target(target: &str) -> Result<Self, u16> {
         let encoded = target.strip_prefix('/').ok_or(400_u16)?;
         let mut path = String::with_capacity(encoded.len() + "index.html".len());
@@ -49,7 +51,10 @@ impl fmt::Display for RelPath {
 fn decode(segment: &str) -> Result<String, u16> {
     let bytes = segment.as_bytes();
     let broken = bytes.iter().enumerate().any(|(at, &b)| {
-        b == b'%' && !bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+        b == b'%'
+            && !bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     });
     if broken {
         return Err(400);
@@ -81,7 +86,11 @@ mod tests {
             ("/a..b/c", "a..b/c"),
             ("/%C3%A9", "é"),
         ] {
-            assert_eq!(RelPath::from_target(target).as_ref().map(RelPath::as_str), Ok(path), "{target}");
+            assert_eq!(
+                RelPath::from_target(target).as_ref().map(RelPath::as_str),
+                Ok(path),
+                "{target}"
+            );
         }
     }
 

@@ -1,8 +1,9 @@
 //! What is asked of the store, and what it answers.
 //!
-//! The store speaks the Redis protocol, version 2 (RESP2): a request is an array of byte strings, replies come back in
-//! the order of the requests, and several requests may be on their way at once (pipelining). One page of the guestbook
-//! needs two commands; they leave together, and cost one round trip.
+//! The store speaks the Redis protocol, version 2 (RESP2): a request is an array of byte
+//! strings, replies come back in the order of the requests, and several requests may be on
+//! their way at once (pipelining). One page of the guestbook needs two commands; they leave
+//! together, and cost one round trip.
 
 /// Most remarks that the page shows.
 pub(crate) const SHOWN: usize = 20;
@@ -17,8 +18,8 @@ pub struct StoreCall {
     pub request: Vec<u8>,
     /// How many replies will come back.
     pub replies: usize,
-    /// Whether it may be asked twice. A visitor who is counted twice is a harm that we accept, a remark that stands there
-    /// twice is not.
+    /// Whether it may be asked twice. A visitor who is counted twice is a harm that we
+    /// accept, a remark that stands there twice is not.
     pub repeatable: bool,
 }
 
@@ -26,15 +27,18 @@ impl StoreCall {
     /// Counts a visitor and fetches the newest remarks.
     pub fn visit() -> Self {
         let last = (SHOWN - 1).to_string();
-        let commands: [&[&[u8]]; 2] = [&[b"INCR", b"visitors"], &[b"LRANGE", b"remarks", b"0", last.as_bytes()]];
+        let commands: [&[&[u8]]; 2] =
+            [&[b"INCR", b"visitors"], &[b"LRANGE", b"remarks", b"0", last.as_bytes()]];
         Self { request: encode(&commands), replies: 2, repeatable: true }
     }
 
     /// Adds a remark in front of the others, and lets the oldest go.
     pub fn add(remark: &str) -> Self {
         let last = (KEPT - 1).to_string();
-        let commands: [&[&[u8]]; 2] =
-            [&[b"LPUSH", b"remarks", remark.as_bytes()], &[b"LTRIM", b"remarks", b"0", last.as_bytes()]];
+        let commands: [&[&[u8]]; 2] = [
+            &[b"LPUSH", b"remarks", remark.as_bytes()],
+            &[b"LTRIM", b"remarks", b"0", last.as_bytes()],
+        ];
         Self { request: encode(&commands), replies: 2, repeatable: false }
     }
 }
@@ -65,7 +69,8 @@ pub enum Value {
     Integer(i64),
     /// `$3 abc`; absent for a null.
     Bytes(Option<Vec<u8>>),
-    /// `*2 …`: a list of byte strings. The guestbook asks for nothing that is nested deeper.
+    /// `*2 …`: a list of byte strings. The guestbook asks for nothing that is nested
+    /// deeper.
     List(Vec<Vec<u8>>),
 }
 
@@ -77,7 +82,9 @@ impl Reply {
     /// Count and remarks, if this answers [`StoreCall::visit`].
     pub(crate) fn visit(self) -> Option<(i64, Vec<Vec<u8>>)> {
         match <[Value; 2]>::try_from(self.0) {
-            Ok([Value::Integer(visitors), Value::List(remarks)]) => Some((visitors, remarks)),
+            Ok([Value::Integer(visitors), Value::List(remarks)]) => {
+                Some((visitors, remarks))
+            }
             _ => None,
         }
     }

@@ -1,8 +1,8 @@
 //! Many callers over one connection to the store.
 //!
-//! Replies come back in the order of the requests, so a queue of who asked is all that is needed to tell whose they
-//! are. A caller that gives up leaves its place in the queue behind: its reply will come all the same, and must not be
-//! taken for the next caller's.
+//! Replies come back in the order of the requests, so a queue of who asked is all that is
+//! needed to tell whose they are. A caller that gives up leaves its place in the queue
+//! behind: its reply will come all the same, and must not be taken for the next caller's.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,7 +11,8 @@ use redis_protocol::resp2::{decode::decode, types::OwnedFrame};
 
 use crate::store::{Reply, StoreCall, Value};
 
-/// Most that one element of a reply may measure, in bytes. A store that sends more is not ours.
+/// Most that one element of a reply may measure, in bytes. A store that sends more is not
+/// ours.
 const MAX_ELEMENT: usize = 1024 * 1024;
 /// Most elements of a list.
 const MAX_LIST: usize = 16 * 1024;
@@ -20,7 +21,8 @@ const MAX_LIST: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unusable;
 
-/// One connection to the store, shared. `T` names a caller: a slot and its generation, or `()` where there is one.
+/// One connection to the store, shared. `T` names a caller: a slot and its generation, or
+/// `()` where there is one.
 #[derive(Debug)]
 pub struct StorePipe<T> {
     /// Whose replies come next; `None` for a caller that gave up.
@@ -35,7 +37,13 @@ pub struct StorePipe<T> {
 
 impl<T> Default for StorePipe<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), output: Vec::new(), input: Vec::new(), list: None, replies: Vec::new() }
+        Self {
+            waiting: VecDeque::new(),
+            output: Vec::new(),
+            input: Vec::new(),
+            list: None,
+            replies: Vec::new(),
+        }
     }
 }
 
@@ -53,7 +61,9 @@ impl<T: Copy + PartialEq> StorePipe<T> {
 
     /// `who` waits no longer. The reply will be dropped when it comes.
     pub fn abandon(&mut self, who: T) {
-        for (caller, _) in self.waiting.iter_mut().filter(|(caller, _)| *caller == Some(who)) {
+        for (caller, _) in
+            self.waiting.iter_mut().filter(|(caller, _)| *caller == Some(who))
+        {
             *caller = None;
         }
     }
@@ -101,16 +111,17 @@ impl<T: Copy + PartialEq> StorePipe<T> {
         }
     }
 
-    /// The connection is gone: returns who waited, and starts afresh. What was sent may or may not have been done, so
-    /// only calls that are [`StoreCall::repeatable`] may be submitted again.
+    /// The connection is gone: returns who waited, and starts afresh. What was sent may or
+    /// may not have been done, so only calls that are [`StoreCall::repeatable`] may be
+    /// submitted again.
     pub fn broken(&mut self) -> Vec<T> {
         let callers = self.waiting.drain(..).filter_map(|(caller, _)| caller).collect();
         *self = Self::default();
         callers
     }
 
-    /// The next value of the reply in front. Lists are gathered element by element, so that neither their length nor
-    /// their nesting is believed before it has arrived.
+    /// The next value of the reply in front. Lists are gathered element by element, so that
+    /// neither their length nor their nesting is believed before it has arrived.
     fn next_value(&mut self) -> Result<Option<Value>, Unusable> {
         loop {
             if let Some((elements, 0)) = &mut self.list {
@@ -145,7 +156,8 @@ impl<T: Copy + PartialEq> StorePipe<T> {
             return if line.len() < 16 { Ok(None) } else { Err(Unusable) };
         };
         let digits = std::str::from_utf8(&line[1..end]).map_err(|_| Unusable)?;
-        let length = digits.parse().ok().filter(|length| *length <= MAX_LIST).ok_or(Unusable)?;
+        let length =
+            digits.parse().ok().filter(|length| *length <= MAX_LIST).ok_or(Unusable)?;
         self.input.drain(..end + 2);
         Ok(Some(length))
     }
@@ -172,7 +184,10 @@ mod tests {
 
     const REPLIES: &[u8] = b":7\r\n*2\r\n$3\r\nabc\r\n$0\r\n\r\n:8\r\n*0\r\n";
 
-    fn replies(chunks: &[&[u8]], pipe: &mut StorePipe<u8>) -> Result<Vec<(u8, Reply)>, Unusable> {
+    fn replies(
+        chunks: &[&[u8]],
+        pipe: &mut StorePipe<u8>,
+    ) -> Result<Vec<(u8, Reply)>, Unusable> {
         let mut all = Vec::new();
         for chunk in chunks {
             pipe.received(chunk);
@@ -191,7 +206,10 @@ mod tests {
     }
 
     fn page(visitors: i64, remarks: &[&[u8]]) -> Reply {
-        Reply(vec![Value::Integer(visitors), Value::List(remarks.iter().map(|r| r.to_vec()).collect())])
+        Reply(vec![
+            Value::Integer(visitors),
+            Value::List(remarks.iter().map(|r| r.to_vec()).collect()),
+        ])
     }
 
     #[test]
@@ -199,7 +217,11 @@ mod tests {
         let whole = vec![(1, page(7, &[b"abc", b""])), (2, page(8, &[]))];
         for cut in 0..REPLIES.len() {
             let (a, b) = REPLIES.split_at(cut);
-            assert_eq!(replies(&[a, b], &mut two_callers()), Ok(whole.clone()), "cut at {cut}");
+            assert_eq!(
+                replies(&[a, b], &mut two_callers()),
+                Ok(whole.clone()),
+                "cut at {cut}"
+            );
         }
     }
 
@@ -216,11 +238,22 @@ mod tests {
     fn what_is_not_the_protocol_is_refused() {
         let nested = b"*1\r\n".repeat(100_000);
         let long = [b"+".as_slice(), &b"x".repeat(MAX_ELEMENT)].concat();
-        for garbage in
-            [b"hello\r\n".as_slice(), b":x\r\n", b"*99999999\r\n", b"*-2\r\n", b"*1\r\n:1\r\n", &nested, &long]
-        {
-            let text = String::from_utf8_lossy(&garbage[..garbage.len().min(20)]).into_owned();
-            assert_eq!(replies(&[b":1\r\n", garbage], &mut two_callers()), Err(Unusable), "{text}");
+        for garbage in [
+            b"hello\r\n".as_slice(),
+            b":x\r\n",
+            b"*99999999\r\n",
+            b"*-2\r\n",
+            b"*1\r\n:1\r\n",
+            &nested,
+            &long,
+        ] {
+            let text =
+                String::from_utf8_lossy(&garbage[..garbage.len().min(20)]).into_owned();
+            assert_eq!(
+                replies(&[b":1\r\n", garbage], &mut two_callers()),
+                Err(Unusable),
+                "{text}"
+            );
         }
         let unasked = [REPLIES, b":9\r\n"].concat();
         assert_eq!(replies(&[&unasked], &mut two_callers()), Err(Unusable));

@@ -1,4 +1,5 @@
-//! A guest from outside, without a socket: a driver made of two buffers and a clock that the test sets.
+//! A guest from outside, without a socket: a driver made of two buffers and a clock that
+//! the test sets.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::io;
@@ -9,7 +10,8 @@ use guestbook::{Finish, Guest, Job, Kind, Meta, Now, Out, Settings, StoreCall, S
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 const FILE: &[u8] = b"0123456789";
 
-/// A driver whose kernel takes `take` bytes at a time, and whose store answers at once unless it is `silent`.
+/// A driver whose kernel takes `take` bytes at a time, and whose store answers at once
+/// unless it is `silent`.
 struct Driver {
     guest: Guest<&'static [u8]>,
     now: Now,
@@ -25,7 +27,14 @@ impl Driver {
         // One date for every response of a test, so that outputs can be compared.
         let now = Now { wall: UNIX_EPOCH + Duration::from_secs(784_111_777), ..now };
         let guest = Guest::new(settings, STORE_TIMEOUT, now);
-        Self { guest, now, take: usize::MAX, silent: false, calls: Vec::new(), out: Vec::new() }
+        Self {
+            guest,
+            now,
+            take: usize::MAX,
+            silent: false,
+            calls: Vec::new(),
+            out: Vec::new(),
+        }
     }
 
     fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -34,13 +43,19 @@ impl Driver {
         self
     }
 
-    /// Time passes: `expired` is called when the deadline falls into it, as every driver does.
+    /// Time passes: `expired` is called when the deadline falls into it, as every driver
+    /// does.
     fn wait(&mut self, time: Duration) -> &mut Self {
         let end = self.now.mono + time;
-        while let Some(deadline) = self.guest.deadline().filter(|deadline| *deadline <= end) {
+        while let Some(deadline) = self.guest.deadline().filter(|deadline| *deadline <= end)
+        {
             self.now.mono = deadline;
             self.guest.expired(self.now);
-            assert_ne!(self.guest.deadline(), Some(deadline), "a deadline that does not move would spin");
+            assert_ne!(
+                self.guest.deadline(),
+                Some(deadline),
+                "a deadline that does not move would spin"
+            );
             self.pump();
         }
         self.now.mono = end;
@@ -61,7 +76,9 @@ impl Driver {
                         n
                     }
                     Out::File { file, at, len } => {
-                        let n = usize::try_from(*len).expect("a test's file is small").min(self.take);
+                        let n = usize::try_from(*len)
+                            .expect("a test's file is small")
+                            .min(self.take);
                         let at = usize::try_from(*at).expect("a test's file is small");
                         self.out.extend_from_slice(&file[at..at + n]);
                         n
@@ -77,7 +94,8 @@ impl Driver {
     fn work(&mut self, job: Job) {
         match job {
             Job::Open(path) => {
-                let meta = Meta { kind: Kind::File, len: FILE.len() as u64, modified: UNIX_EPOCH };
+                let meta =
+                    Meta { kind: Kind::File, len: FILE.len() as u64, modified: UNIX_EPOCH };
                 let result = match path.as_str() {
                     "file" | "index.html" => Ok((FILE, meta)),
                     "folder" => Ok((FILE, Meta { kind: Kind::Folder, ..meta })),
@@ -91,8 +109,13 @@ impl Driver {
                 pipe.submit((), &call);
                 self.calls.push(call.clone());
                 if !self.silent {
-                    pipe.received(if call.repeatable { b":5\r\n*1\r\n$3\r\n<b>\r\n" } else { b":1\r\n+OK\r\n" });
-                    let (_, reply) = pipe.next_reply().expect("the protocol").expect("a whole reply");
+                    pipe.received(if call.repeatable {
+                        b":5\r\n*1\r\n$3\r\n<b>\r\n"
+                    } else {
+                        b":1\r\n+OK\r\n"
+                    });
+                    let (_, reply) =
+                        pipe.next_reply().expect("the protocol").expect("a whole reply");
                     self.guest.stored(Ok(reply), self.now);
                 }
             }
@@ -102,7 +125,11 @@ impl Driver {
     /// The status lines of all that came out, and how the connection is to be closed.
     fn seen(&self) -> (Vec<u16>, Option<Finish>) {
         let text = String::from_utf8_lossy(&self.out);
-        let statuses = text.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().expect("a status")).collect();
+        let statuses = text
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|rest| rest[..3].parse().expect("a status"))
+            .collect();
         (statuses, self.guest.finished())
     }
 }
@@ -111,7 +138,8 @@ fn driver() -> Driver {
     Driver::new(Settings::default())
 }
 
-/// Six requests on one connection: a file, a page, a form by length and chunked, a range of a head, and a last one.
+/// Six requests on one connection: a file, a page, a form by length and chunked, a range of
+/// a head, and a last one.
 const STREAM: &str = "GET /file HTTP/1.1\r\nHost: a\r\n\r\n\
     \r\nHEAD /guestbook HTTP/1.1\r\nHost: a\r\n\r\n\
     POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\nremark=a\
@@ -137,14 +165,21 @@ fn cut(cuts: &[usize], take: usize) -> (Vec<u8>, Vec<StoreCall>) {
 fn every_cut_and_every_two_cuts_give_the_same_bytes() {
     let whole = cut(&[], usize::MAX);
     let text = String::from_utf8_lossy(&whole.0).into_owned();
-    let statuses: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
+    let statuses: Vec<&str> =
+        text.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
     assert_eq!(statuses, ["200", "200", "303", "303", "206", "404"]);
-    assert!(text.contains("\r\n\r\n0123456789HTTP") && text.contains("\r\n\r\n234HTTP"), "{text}");
+    assert!(
+        text.contains("\r\n\r\n0123456789HTTP") && text.contains("\r\n\r\n234HTTP"),
+        "{text}"
+    );
     assert_eq!(whole.1, [StoreCall::visit(), StoreCall::add("a"), StoreCall::add("bc")]);
     for first in 0..=STREAM.len() {
         assert!(cut(&[first], usize::MAX) == whole, "cut at {first}");
         for second in first..=STREAM.len() {
-            assert!(cut(&[first, second], usize::MAX) == whole, "cut at {first} and {second}");
+            assert!(
+                cut(&[first, second], usize::MAX) == whole,
+                "cut at {first} and {second}"
+            );
         }
     }
 }
@@ -171,23 +206,35 @@ fn a_head_has_eight_kibibytes_and_not_one_more() {
         drop_by_drop.send([byte]);
     }
     assert_eq!(drop_by_drop.seen(), (vec![431], Some(Finish::Linger)));
-    assert_eq!(driver().send("x".repeat(1 << 20)).seen(), (vec![431], Some(Finish::Linger)));
+    assert_eq!(
+        driver().send("x".repeat(1 << 20)).seen(),
+        (vec![431], Some(Finish::Linger))
+    );
 }
 
 #[test]
 fn a_body_that_is_too_long_is_refused_before_it_is_read() {
-    let post = |framing: &str| format!("POST /guestbook HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
-    assert_eq!(driver().send(post("Content-Length: 65537")).seen(), (vec![413], Some(Finish::Linger)));
+    let post =
+        |framing: &str| format!("POST /guestbook HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+    assert_eq!(
+        driver().send(post("Content-Length: 65537")).seen(),
+        (vec![413], Some(Finish::Linger))
+    );
     assert_eq!(
         driver().send(post("Transfer-Encoding: chunked") + "10001\r\n").seen(),
         (vec![413], Some(Finish::Linger))
     );
     // 417 and 413 answer a client that waits for permission; 100 lets it send.
-    let expect = |length| post(&format!("Expect: 100-continue\r\nContent-Length: {length}"));
+    let expect =
+        |length| post(&format!("Expect: 100-continue\r\nContent-Length: {length}"));
     assert_eq!(driver().send(expect(65_537)).seen(), (vec![413], Some(Finish::Linger)));
     assert_eq!(driver().send(expect(3)).seen(), (vec![100], None));
     assert_eq!(driver().send(expect(3)).send("a=b").seen(), (vec![100, 415], None));
-    assert_eq!(driver().send(expect(3) + "a=b").seen(), (vec![415], None), "no need to ask for what is there");
+    assert_eq!(
+        driver().send(expect(3) + "a=b").seen(),
+        (vec![415], None),
+        "no need to ask for what is there"
+    );
 }
 
 #[test]
@@ -196,7 +243,11 @@ fn a_client_that_drips_is_cut_at_an_absolute_deadline() {
     for byte in "GET /file HTTP".bytes() {
         head.send([byte]).wait(Duration::from_millis(900));
     }
-    assert_eq!(head.seen(), (vec![408], Some(Finish::Linger)), "10 s are over, whatever arrived last");
+    assert_eq!(
+        head.seen(),
+        (vec![408], Some(Finish::Linger)),
+        "10 s are over, whatever arrived last"
+    );
     let mut body = driver();
     body.send("POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
     for _ in 0..12 {
@@ -210,11 +261,16 @@ fn a_client_that_drips_is_cut_at_an_absolute_deadline() {
     );
     let mut idle = driver();
     assert_eq!(
-        idle.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\n").wait(Duration::from_secs(59)).seen(),
+        idle.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\n")
+            .wait(Duration::from_secs(59))
+            .seen(),
         (vec![200], None)
     );
     assert_eq!(idle.send("G").wait(Duration::from_secs(9)).seen(), (vec![200], None));
-    assert_eq!(idle.wait(Duration::from_secs(2)).seen(), (vec![200, 408], Some(Finish::Linger)));
+    assert_eq!(
+        idle.wait(Duration::from_secs(2)).seen(),
+        (vec![200, 408], Some(Finish::Linger))
+    );
 }
 
 #[test]
@@ -261,14 +317,20 @@ fn a_flood_of_requests_is_answered_no_faster_than_it_is_read() {
     assert!(taken < 1_500, "{taken} requests were taken and nothing was sent");
     flood.take = usize::MAX;
     flood.pump();
-    assert_eq!(flood.seen(), (vec![200; taken], None), "those that were taken are answered in the end");
+    assert_eq!(
+        flood.seen(),
+        (vec![200; taken], None),
+        "those that were taken are answered in the end"
+    );
 }
 
 #[test]
 fn a_half_closed_client_gets_its_answers() {
     let mut half = driver();
     half.take = 0;
-    half.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /none HTTP/1.1\r\nHost: a\r\n\r\nGET /");
+    half.send(
+        "GET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /none HTTP/1.1\r\nHost: a\r\n\r\nGET /",
+    );
     half.guest.eof(half.now);
     assert_eq!(half.guest.finished(), None, "there is something left to say");
     half.take = usize::MAX;
@@ -294,17 +356,24 @@ fn draining_answers_what_was_begun_and_nothing_else() {
     assert!(String::from_utf8_lossy(&begun.out).contains("\r\nConnection: close\r\n"));
     let mut asked = driver();
     asked.silent = true;
-    asked.send("GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\nGET /file HTTP/1.1\r\nHost: a\r\n\r\n");
+    asked.send(
+        "GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\nGET /file HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
     asked.guest.drain();
     asked.wait(STORE_TIMEOUT);
-    assert_eq!(asked.seen(), (vec![503, 200], Some(Finish::Close)), "both were read, both are answered");
+    assert_eq!(
+        asked.seen(),
+        (vec![503, 200], Some(Finish::Close)),
+        "both were read, both are answered"
+    );
 }
 
 #[test]
 fn a_store_that_does_not_answer_costs_one_request_and_its_late_reply_is_nobody_s() {
     let mut late = driver();
     late.silent = true;
-    late.send("GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n").wait(Duration::from_millis(1_999));
+    late.send("GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n")
+        .wait(Duration::from_millis(1_999));
     assert_eq!(late.seen(), (vec![], None));
     assert!(late.guest.awaits_store());
     late.wait(Duration::from_millis(1));
@@ -315,7 +384,10 @@ fn a_store_that_does_not_answer_costs_one_request_and_its_late_reply_is_nobody_s
     pipe.received(b":5\r\n*0\r\n");
     let (_, reply) = pipe.next_reply().expect("the protocol").expect("a whole reply");
     late.guest.stored(Ok(reply), late.now);
-    assert_eq!(late.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\n").seen(), (vec![503, 200], None));
+    assert_eq!(
+        late.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\n").seen(),
+        (vec![503, 200], None)
+    );
 }
 
 #[test]
@@ -355,12 +427,23 @@ fn paths_and_methods_are_routed() {
         ("get /file", 501),
     ] {
         let mut driver = driver();
-        assert_eq!(driver.send(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).seen(), (vec![status], None), "{line}");
+        assert_eq!(
+            driver.send(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).seen(),
+            (vec![status], None),
+            "{line}"
+        );
         let text = String::from_utf8_lossy(&driver.out).into_owned();
         assert_eq!(text.contains("\r\nAllow: "), status == 405, "{text}");
-        assert_eq!(text.contains("\r\nLocation: /folder/?a=b\r\n"), status == 301, "{text}");
+        assert_eq!(
+            text.contains("\r\nLocation: /folder/?a=b\r\n"),
+            status == 301,
+            "{text}"
+        );
         if line.starts_with("HEAD") {
-            assert!(text.contains("Content-Length: 10\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+            assert!(
+                text.contains("Content-Length: 10\r\n") && text.ends_with("\r\n\r\n"),
+                "{text}"
+            );
         }
     }
 }
@@ -368,22 +451,44 @@ fn paths_and_methods_are_routed() {
 #[test]
 fn keep_alive_is_the_client_s_wish_and_the_server_s_leave() {
     let close = Settings { keep_alive: false, ..Settings::default() };
-    let request = |version: &str, connection: &str| format!("GET /file HTTP/{version}\r\nHost: a\r\n{connection}\r\n");
+    let request = |version: &str, connection: &str| {
+        format!("GET /file HTTP/{version}\r\nHost: a\r\n{connection}\r\n")
+    };
     for (settings, version, connection, told, finish) in [
         (Settings::default(), "1.1", "", None, None),
-        (Settings::default(), "1.1", "Connection: x, Close\r\n", Some("close"), Some(Finish::Close)),
+        (
+            Settings::default(),
+            "1.1",
+            "Connection: x, Close\r\n",
+            Some("close"),
+            Some(Finish::Close),
+        ),
         (Settings::default(), "1.0", "", Some("close"), Some(Finish::Close)),
-        (Settings::default(), "1.0", "Connection: keep-alive\r\n", Some("keep-alive"), None),
+        (
+            Settings::default(),
+            "1.0",
+            "Connection: keep-alive\r\n",
+            Some("keep-alive"),
+            None,
+        ),
         (close, "1.1", "", Some("close"), Some(Finish::Close)),
         (close, "1.0", "Connection: keep-alive\r\n", Some("close"), Some(Finish::Close)),
     ] {
         let mut driver = Driver::new(settings);
-        assert_eq!(driver.send(request(version, connection)).seen(), (vec![200], finish), "{version} {connection}");
+        assert_eq!(
+            driver.send(request(version, connection)).seen(),
+            (vec![200], finish),
+            "{version} {connection}"
+        );
         let text = String::from_utf8_lossy(&driver.out).to_ascii_lowercase();
         let field = text.lines().find_map(|line| line.strip_prefix("connection: "));
         assert_eq!(field, told, "{version} {connection}");
     }
     let mut pipelined = Driver::new(close);
     pipelined.send(request("1.1", "").repeat(2));
-    assert_eq!(pipelined.seen(), (vec![200], Some(Finish::Linger)), "the second request was read and is not answered");
+    assert_eq!(
+        pipelined.seen(),
+        (vec![200], Some(Finish::Linger)),
+        "the second request was read and is not answered"
+    );
 }

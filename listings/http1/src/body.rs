@@ -1,8 +1,10 @@
-//! A body as it arrives: so many bytes (Content-Length), or chunk after chunk (RFC 9112 section 7.1).
+//! A body as it arrives: so many bytes (Content-Length), or chunk after chunk (RFC 9112
+//! section 7.1).
 
 use crate::head::{Framing, MAX_HEAD};
 
-/// Longest line that opens a chunk, its extensions included. RFC 9112 section 7.1.1 asks for a limit and names none.
+/// Longest line that opens a chunk, its extensions included. RFC 9112 section 7.1.1 asks
+/// for a limit and names none.
 const MAX_CHUNK_LINE: usize = 256;
 
 /// Collects a request's body, at most `limit` bytes of it.
@@ -48,7 +50,8 @@ impl BodyReader {
         self.body
     }
 
-    /// Takes what belongs to the body and returns how much that was; `Err` is the status that refuses the request.
+    /// Takes what belongs to the body and returns how much that was; `Err` is the status
+    /// that refuses the request.
     pub fn take(&mut self, mut input: &[u8]) -> Result<usize, u16> {
         let all = input.len();
         while !input.is_empty() && !self.is_done() {
@@ -73,7 +76,12 @@ impl BodyReader {
         Ok(all - input.len())
     }
 
-    fn data(&mut self, input: &[u8], left: u64, again: fn(u64) -> Step) -> Result<usize, u16> {
+    fn data(
+        &mut self,
+        input: &[u8],
+        left: u64,
+        again: fn(u64) -> Step,
+    ) -> Result<usize, u16> {
         let n = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         if self.body.len() + n > self.limit {
             return Err(413);
@@ -110,7 +118,8 @@ impl BodyReader {
         Ok(used)
     }
 
-    /// `chunk-size [ chunk-ext ]`: hexadecimal digits, then nothing or `;` and what we are free to ignore.
+    /// `chunk-size [ chunk-ext ]`: hexadecimal digits, then nothing or `;` and what we are
+    /// free to ignore.
     fn chunk_line(&mut self, line: &[u8]) -> Result<(), u16> {
         let (digits, extension) = match memchr::memchr(b';', line) {
             Some(at) => line.split_at(at),
@@ -124,7 +133,9 @@ impl BodyReader {
         {
             return Err(400);
         }
-        let size = digits.iter().fold(0_u64, |size, &d| size << 4 | u64::from((d as char).to_digit(16).unwrap_or(0)));
+        let size = digits.iter().fold(0_u64, |size, &d| {
+            size << 4 | u64::from((d as char).to_digit(16).unwrap_or(0))
+        });
         if size > (self.limit - self.body.len()) as u64 {
             return Err(413);
         }
@@ -132,7 +143,8 @@ impl BodyReader {
         Ok(())
     }
 
-    /// Trailer fields are checked and dropped: nothing here has a use for them (RFC 9112 section 7.1.2).
+    /// Trailer fields are checked and dropped: nothing here has a use for them (RFC 9112
+    /// section 7.1.2).
     fn trailer(&mut self, line: &[u8]) -> Result<(), u16> {
         if line.is_empty() {
             self.step = Step::Done;
@@ -165,9 +177,14 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_wherever_they_are_cut() {
-        let bytes = b"3;name=value\r\nabc\r\n00a\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext";
+        let bytes =
+            b"3;name=value\r\nabc\r\n00a\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext";
         for cut in 0..bytes.len() {
-            assert_eq!(chunked(bytes, cut), Ok((b"abc0123456789".to_vec(), 4)), "cut at {cut}");
+            assert_eq!(
+                chunked(bytes, cut),
+                Ok((b"abc0123456789".to_vec(), 4)),
+                "cut at {cut}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! The state machine between a driver, which moves bytes, and an application, which answers requests.
+//! The state machine between a driver, which moves bytes, and an application, which answers
+//! requests.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -13,7 +14,8 @@ use crate::response::{Body, Response};
 pub const INPUT_CAP: usize = 16 * 1024;
 /// While this many bytes wait to be sent, no further request is parsed.
 pub const OUTPUT_CAP: usize = 64 * 1024;
-/// A reader is alive as long as it takes this many bytes (or all that is left) within [`Settings::send_timeout`].
+/// A reader is alive as long as it takes this many bytes (or all that is left) within
+/// [`Settings::send_timeout`].
 const SEND_QUOTA: u64 = 16 * 1024;
 
 /// The time, told from outside.
@@ -29,13 +31,17 @@ pub struct Now {
 
 impl Now {
     /// Reads both clocks. For drivers; the core itself is told.
-    #[expect(clippy::disallowed_methods, reason = "the one place where a driver asks for the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a driver asks for the time"
+    )]
     pub fn read() -> Self {
         Self { mono: Instant::now(), wall: SystemTime::now() }
     }
 }
 
-/// A piece of output on its way to the peer. It moves to the driver by value, because a driver may lend it to the kernel.
+/// A piece of output on its way to the peer. It moves to the driver by value, because a
+/// driver may lend it to the kernel.
 // ANCHOR: out
 #[derive(Debug)]
 pub enum Out<F> {
@@ -57,12 +63,12 @@ pub enum Out<F> {
 pub enum Finish {
     /// `close(2)`: everything that arrived was read.
     Close,
-    /// The peer may still be sending. Shut down the sending side, read and discard until its end or for
-    /// [`Settings::linger`], then close: closing at once would reset the connection, and a reset can overtake the
-    /// response (RFC 9112 section 9.6).
+    /// The peer may still be sending. Shut down the sending side, read and discard until
+    /// its end or for [`Settings::linger`], then close: closing at once would reset the
+    /// connection, and a reset can overtake the response (RFC 9112 section 9.6).
     Linger,
-    /// The peer is gone, too slow, or was promised bytes that do not exist: reset, so that it cannot mistake a part for
-    /// the whole.
+    /// The peer is gone, too slow, or was promised bytes that do not exist: reset, so that
+    /// it cannot mistake a part for the whole.
     Reset,
 }
 // ANCHOR_END: out
@@ -74,7 +80,8 @@ pub struct Settings {
     pub keep_alive: bool,
     /// Longest body, in bytes; a longer one is answered 413.
     pub max_body: usize,
-    /// From the first byte of a head (for the first request: from the start of the connection) to its last.
+    /// From the first byte of a head (for the first request: from the start of the
+    /// connection) to its last.
     pub header_timeout: Duration,
     /// From the end of a head to the end of its body.
     pub body_timeout: Duration,
@@ -176,7 +183,8 @@ impl<F> Connection<F> {
         }
     }
 
-    /// How many bytes the driver may read now. At 0 it does not read: the peer has sent enough for the moment.
+    /// How many bytes the driver may read now. At 0 it does not read: the peer has sent
+    /// enough for the moment.
     pub fn room(&self) -> usize {
         match self.state {
             State::Closing => 0,
@@ -185,7 +193,8 @@ impl<F> Connection<F> {
         }
     }
 
-    /// Bytes arrived. Legal in any state; what cannot be used yet is kept, what never will be is dropped.
+    /// Bytes arrived. Legal in any state; what cannot be used yet is kept, what never will
+    /// be is dropped.
     pub fn received(&mut self, bytes: &[u8], now: Now) {
         let mut held = mem::take(&mut self.input);
         if held.is_empty() {
@@ -201,7 +210,8 @@ impl<F> Connection<F> {
         self.settle();
     }
 
-    /// The peer has ended its side. What it asked before is still answered (a half-closed connection is legal).
+    /// The peer has ended its side. What it asked before is still answered (a half-closed
+    /// connection is legal).
     pub fn eof(&mut self) {
         self.peer_ended = true;
         self.settle();
@@ -221,10 +231,12 @@ impl<F> Connection<F> {
         }
     }
 
-    /// The application's answer to the request that it took. Without one, the call does nothing.
+    /// The application's answer to the request that it took. Without one, the call does
+    /// nothing.
     pub fn respond(&mut self, response: Response<F>, now: Now) {
         let State::Answering(answering) = self.state else { return };
-        // Bytes of a next request that were read are answered too, so this response is not the last.
+        // Bytes of a next request that were read are answered too, so this response is not
+        // the last.
         let last = !self.settings.keep_alive
             || !answering.keep_alive
             || (self.input.is_empty() && (self.draining || self.peer_ended));
@@ -244,7 +256,8 @@ impl<F> Connection<F> {
         }
     }
 
-    /// The next piece to send, if none is out. It belongs to the driver until [`Connection::sent`].
+    /// The next piece to send, if none is out. It belongs to the driver until
+    /// [`Connection::sent`].
     pub fn take_output(&mut self) -> Option<Out<F>> {
         if self.lent || self.failed {
             return None;
@@ -254,12 +267,14 @@ impl<F> Connection<F> {
         out
     }
 
-    /// More waits behind the piece that is out: the driver may tell the kernel so (`MSG_MORE`).
+    /// More waits behind the piece that is out: the driver may tell the kernel so
+    /// (`MSG_MORE`).
     pub fn has_more_output(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// The driver gives a piece back of which the kernel took `n` bytes. The rest is queued again.
+    /// The driver gives a piece back of which the kernel took `n` bytes. The rest is queued
+    /// again.
     pub fn sent(&mut self, out: Out<F>, n: u64, now: Now) {
         self.lent = false;
         let n = match &out {
@@ -272,7 +287,9 @@ impl<F> Connection<F> {
                 bytes.drain(..freed);
                 ((!bytes.is_empty()).then_some(Out::Bytes(bytes)), freed)
             }
-            Out::File { file, at, len } => ((n < len).then(|| Out::File { file, at: at + n, len: len - n }), 0),
+            Out::File { file, at, len } => {
+                ((n < len).then(|| Out::File { file, at: at + n, len: len - n }), 0)
+            }
         };
         self.queued -= freed;
         if let Some(rest) = rest {
@@ -288,14 +305,19 @@ impl<F> Connection<F> {
             self.sending = None;
             if matches!(self.state, State::Head) {
                 let idle = self.input.is_empty();
-                let wait = if idle { self.settings.idle_timeout } else { self.settings.header_timeout };
+                let wait = if idle {
+                    self.settings.idle_timeout
+                } else {
+                    self.settings.header_timeout
+                };
                 self.read_by = Some(now.mono + wait);
             }
         }
         self.received(&[], now);
     }
 
-    /// Sending or reading failed, or a file ended before its length: nothing more can be said on this connection.
+    /// Sending or reading failed, or a file ended before its length: nothing more can be
+    /// said on this connection.
     pub fn fail(&mut self) {
         self.failed = true;
         self.lent = false;
@@ -324,7 +346,8 @@ impl<F> Connection<F> {
         }
     }
 
-    /// The server is shutting down: requests of which a byte was read are answered, then the connection closes.
+    /// The server is shutting down: requests of which a byte was read are answered, then
+    /// the connection closes.
     pub fn drain(&mut self) {
         self.draining = true;
         if self.input.is_empty() && matches!(self.state, State::Head) {
@@ -337,7 +360,11 @@ impl<F> Connection<F> {
         match self.state {
             _ if self.failed => Some(Finish::Reset),
             State::Closing if self.output.is_empty() && !self.lent => {
-                Some(if self.linger && !self.peer_ended { Finish::Linger } else { Finish::Close })
+                Some(if self.linger && !self.peer_ended {
+                    Finish::Linger
+                } else {
+                    Finish::Close
+                })
             }
             _ => None,
         }
@@ -378,7 +405,8 @@ impl<F> Connection<F> {
         }
     }
 
-    /// Reads one head from the start of `input`, if it is complete. 0: more bytes are needed first.
+    /// Reads one head from the start of `input`, if it is complete. 0: more bytes are
+    /// needed first.
     fn read_head(&mut self, input: &[u8], now: Now) -> usize {
         // RFC 9112 section 2.2: one empty line in front of a request is forgiven.
         let start = if input.starts_with(b"\r\n") { 2 } else { 0 };
@@ -399,7 +427,9 @@ impl<F> Connection<F> {
             Err(status) => return self.refused(status, input.len(), now),
         };
         (self.searched, self.first) = (0, false);
-        match head::parse(&head[..end]).and_then(|parsed| self.begin(parsed, head.len() > end, now)) {
+        match head::parse(&head[..end])
+            .and_then(|parsed| self.begin(parsed, head.len() > end, now))
+        {
             Ok(()) => start + end,
             Err(status) => self.refused(status, input.len(), now),
         }
@@ -407,7 +437,8 @@ impl<F> Connection<F> {
 
     fn begin(&mut self, head: Head, body_is_coming: bool, now: Now) -> Result<(), u16> {
         let Head { request, framing, keep_alive, http_10, expects_continue } = head;
-        let answering = Answering { head_only: request.method == Method::Head, keep_alive, http_10 };
+        let answering =
+            Answering { head_only: request.method == Method::Head, keep_alive, http_10 };
         let pending = Pending { request, answering };
         let reader = BodyReader::new(framing, self.settings.max_body)?;
         if framing == Framing::None {
@@ -418,7 +449,9 @@ impl<F> Connection<F> {
         self.read_by = Some(now.mono + self.settings.body_timeout);
         self.state = State::Body(Box::new((pending, reader)));
         if expects_continue && !body_is_coming {
-            self.queue_bytes(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            self.queue_bytes(now, |out| {
+                out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n")
+            });
         }
         Ok(())
     }
@@ -435,8 +468,15 @@ impl<F> Connection<F> {
         self.read_by = None;
     }
 
-    /// Queues a response: head and bytes join what already waits in memory, a file stands for itself.
-    fn queue(&mut self, response: Response<F>, head_only: bool, connection: Option<&str>, now: Now) {
+    /// Queues a response: head and bytes join what already waits in memory, a file stands
+    /// for itself.
+    fn queue(
+        &mut self,
+        response: Response<F>,
+        head_only: bool,
+        connection: Option<&str>,
+        now: Now,
+    ) {
         let date = httpdate::HttpDate::from(now.wall);
         self.queue_bytes(now, |out| {
             response.write_head(out, &date, connection);
@@ -444,7 +484,8 @@ impl<F> Connection<F> {
                 out.extend_from_slice(bytes);
             }
         });
-        if let (Body::File { file, at, len: len @ 1.. }, false) = (response.body, head_only) {
+        if let (Body::File { file, at, len: len @ 1.. }, false) = (response.body, head_only)
+        {
             self.output.push_back(Out::File { file, at, len });
         }
     }
@@ -461,7 +502,8 @@ impl<F> Connection<F> {
         self.sending.get_or_insert((now.mono, 0));
     }
 
-    /// Refuses what is being read: answers with the status, and closes. Returns `all`: nothing of the input is used.
+    /// Refuses what is being read: answers with the status, and closes. Returns `all`:
+    /// nothing of the input is used.
     fn refused(&mut self, status: u16, all: usize, now: Now) -> usize {
         self.refuse(status, now);
         all
@@ -479,7 +521,8 @@ impl<F> Connection<F> {
         self.input = Vec::new();
     }
 
-    /// What the peer's end means now: no head or body that is incomplete will ever be complete.
+    /// What the peer's end means now: no head or body that is incomplete will ever be
+    /// complete.
     fn settle(&mut self) {
         let stuck = match self.state {
             State::Head => self.queued < OUTPUT_CAP,

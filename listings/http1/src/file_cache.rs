@@ -1,23 +1,27 @@
 //! Open files, kept for a second.
 //!
-//! Opening a small file, asking for its length and closing it costs more than sending it does. So a server keeps the
-//! handle, together with what it learned when it opened it, and believes both for a short while. The cache does no I/O:
-//! it maps a path to a handle and an age, and the driver opens what is missing or too old.
+//! Opening a small file, asking for its length and closing it costs more than sending it
+//! does. So a server keeps the handle, together with what it learned when it opened it, and
+//! believes both for a short while. The cache does no I/O: it maps a path to a handle and
+//! an age, and the driver opens what is missing or too old.
 //!
-//! What this costs: for at most [`FileCache::fresh_for`] after a file was replaced, the old content is served. A file
-//! that was *truncated* meanwhile ends early, and the connection that promised more bytes ends with it.
+//! What this costs: for at most [`FileCache::fresh_for`] after a file was replaced, the old
+//! content is served. A file that was *truncated* meanwhile ends early, and the connection
+//! that promised more bytes ends with it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::Meta;
 
-/// A bounded map from path to open file. `F` is cheap to clone: a reference-counted descriptor, a ring's slot.
+/// A bounded map from path to open file. `F` is cheap to clone: a reference-counted
+/// descriptor, a ring's slot.
 // ANCHOR: cache
 #[derive(Debug)]
 pub struct FileCache<F> {
     entries: HashMap<String, Entry<F>>,
-    /// Paths by the time they were opened, oldest first. A path that was opened again stands here twice.
+    /// Paths by the time they were opened, oldest first. A path that was opened again
+    /// stands here twice.
     by_age: VecDeque<(Instant, String)>,
     capacity: usize,
     fresh_for: Duration,
@@ -55,10 +59,12 @@ impl<F: Clone> FileCache<F> {
         self.entries.insert(path.to_owned(), Entry { file, meta, opened: now });
     }
 
-    /// Lets go of everything that is too old, so that an idle server does not hold deleted files open for long: call it
-    /// now and then where [`FileCache::get`] is not called.
+    /// Lets go of everything that is too old, so that an idle server does not hold deleted
+    /// files open for long: call it now and then where [`FileCache::get`] is not called.
     pub fn expire(&mut self, now: Instant) {
-        while self.by_age.front().is_some_and(|(opened, _)| now.saturating_duration_since(*opened) >= self.fresh_for) {
+        while self.by_age.front().is_some_and(|(opened, _)| {
+            now.saturating_duration_since(*opened) >= self.fresh_for
+        }) {
             self.drop_oldest();
         }
     }
@@ -95,7 +101,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test needs some instant to start from"
+    )]
     fn a_file_is_kept_while_it_is_fresh_and_there_is_room() {
         let start = Instant::now();
         let mut cache = FileCache::new(2, SECOND);
@@ -103,7 +112,11 @@ mod tests {
         cache.insert("a", a.clone(), META, start);
         cache.insert("b", b.clone(), META, start + SECOND / 2);
         assert_eq!(cache.get("a", start + SECOND * 9 / 10), Some((a.clone(), META)));
-        assert_eq!(cache.get("a", start + SECOND), None, "a second later it is to be opened again");
+        assert_eq!(
+            cache.get("a", start + SECOND),
+            None,
+            "a second later it is to be opened again"
+        );
         assert_eq!(Rc::strong_count(&a), 1, "and it is closed");
         cache.insert("a", a.clone(), META, start + SECOND);
         cache.insert("c", c.clone(), META, start + SECOND);
@@ -113,7 +126,10 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test needs some instant to start from"
+    )]
     fn opening_again_makes_a_file_young_again() {
         let start = Instant::now();
         let mut cache = FileCache::new(4, SECOND);

@@ -1,12 +1,15 @@
-//! One request head: parsed by `httparse`, then held to the rules that keep two readers of the same bytes in agreement.
+//! One request head: parsed by `httparse`, then held to the rules that keep two readers of
+//! the same bytes in agreement.
 //!
-//! RFC 9112 allows a recipient to be lenient in several places. Each leniency is a place where a proxy in front of
-//! this server may see another request than we do (request smuggling), so this parser takes none of them: a line
-//! ends in CRLF, a field name is followed by its colon, a length is digits.
+//! RFC 9112 allows a recipient to be lenient in several places. Each leniency is a place
+//! where a proxy in front of this server may see another request than we do (request
+//! smuggling), so this parser takes none of them: a line ends in CRLF, a field name is
+//! followed by its colon, a length is digits.
 
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
-/// Longest head that is read, in bytes, its final empty line included. A longer one is answered 431.
+/// Longest head that is read, in bytes, its final empty line included. A longer one is
+/// answered 431.
 pub const MAX_HEAD: usize = 8192;
 /// Most header fields that one head may have. More are answered 431.
 const MAX_FIELDS: usize = 100;
@@ -31,7 +34,8 @@ pub enum Method {
 pub struct Request {
     /// What is asked.
     pub method: Method,
-    /// The path of the target, still percent-encoded, starting with `/`; `*` for a request about the server itself.
+    /// The path of the target, still percent-encoded, starting with `/`; `*` for a request
+    /// about the server itself.
     pub path: String,
     /// What followed the `?`, if one was there.
     pub query: Option<String>,
@@ -74,10 +78,11 @@ pub(crate) struct Head {
     pub expects_continue: bool,
 }
 
-/// Where the head in `input` ends (the index after its empty line), searching from `from` on.
+/// Where the head in `input` ends (the index after its empty line), searching from `from`
+/// on.
 ///
-/// An LF without its CR is refused with 400 as soon as it is seen: a peer that ends lines so would otherwise wait for
-/// an end of head that never comes.
+/// An LF without its CR is refused with 400 as soon as it is seen: a peer that ends lines
+/// so would otherwise wait for an end of head that never comes.
 pub(crate) fn end_of_head(input: &[u8], from: usize) -> Result<Option<usize>, u16> {
     let mut at = from;
     while let Some(found) = memchr::memchr(b'\n', &input[at..]) {
@@ -112,7 +117,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head, u16> {
         "PUT" | "DELETE" | "OPTIONS" | "PATCH" | "TRACE" | "CONNECT" => Method::Other,
         _ => Method::Unknown,
     };
-    let (path, query) = target(parsed.path.unwrap_or_default(), parsed.method == Some("OPTIONS"))?;
+    let (path, query) =
+        target(parsed.path.unwrap_or_default(), parsed.method == Some("OPTIONS"))?;
     let request = Request {
         method,
         path,
@@ -129,22 +135,26 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Head, u16> {
     fields_into(request, http_10, parsed.headers)
 }
 
-/// A version that is written as one but that we do not speak (`HTTP/2.0`), told apart from noise.
+/// A version that is written as one but that we do not speak (`HTTP/2.0`), told apart from
+/// noise.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&b| b == b'\r').next().unwrap_or_default();
     let word = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let Some([major, b'.', minor]) = word.strip_prefix(b"HTTP/") else { return false };
-    major.is_ascii_digit() && minor.is_ascii_digit() && !matches!((major, minor), (b'1', b'0' | b'1'))
+    major.is_ascii_digit()
+        && minor.is_ascii_digit()
+        && !matches!((major, minor), (b'1', b'0' | b'1'))
 }
 
-/// Path and query of a request target in origin form or absolute form (RFC 9112 section 3.2); `*` for OPTIONS.
+/// Path and query of a request target in origin form or absolute form (RFC 9112 section
+/// 3.2); `*` for OPTIONS.
 fn target(target: &str, options: bool) -> Result<(String, Option<String>), u16> {
     if options && target == "*" {
         return Ok((target.into(), None));
     }
-    let scheme = ["http://", "https://"]
-        .into_iter()
-        .find(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
     let local = match scheme {
         None => target,
         Some(scheme) => {
@@ -168,7 +178,11 @@ fn target(target: &str, options: bool) -> Result<(String, Option<String>), u16> 
 }
 
 /// The fields of a head that matter here, each held to its grammar.
-fn fields_into(mut request: Request, http_10: bool, fields: &[Header]) -> Result<Head, u16> {
+fn fields_into(
+    mut request: Request,
+    http_10: bool,
+    fields: &[Header],
+) -> Result<Head, u16> {
     let mut hosts = 0;
     let mut length = None;
     let mut chunked = false;
@@ -180,19 +194,26 @@ fn fields_into(mut request: Request, http_10: bool, fields: &[Header]) -> Result
         match Known::of(field.name) {
             Known::Host if hosts > 0 || !is_host(value) => return Err(400),
             Known::Host => hosts += 1,
-            // A second Content-Length is refused even where it repeats the first (RFC 9112 section 6.3, rule 5).
+            // A second Content-Length is refused even where it repeats the first (RFC 9112
+            // section 6.3, rule 5).
             Known::ContentLength if length.is_some() => return Err(400),
             Known::ContentLength => length = Some(content_length(value)?),
             Known::TransferEncoding if chunked || http_10 => return Err(400),
-            Known::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
-            Known::TransferEncoding => return Err(if value.is_empty() { 400 } else { 501 }),
+            Known::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => {
+                chunked = true
+            }
+            Known::TransferEncoding => {
+                return Err(if value.is_empty() { 400 } else { 501 });
+            }
             Known::Connection => {
                 for token in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
                     closes |= token.eq_ignore_ascii_case(b"close");
                     keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => expects_continue = !http_10,
+            Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
+                expects_continue = !http_10
+            }
             Known::Expect => return Err(417),
             Known::ContentType => request.content_type = text(value),
             Known::IfMatch => join(&mut request.if_match, value),
@@ -204,7 +225,8 @@ fn fields_into(mut request: Request, http_10: bool, fields: &[Header]) -> Result
             Known::Unimportant => {}
         }
     }
-    // RFC 9112 section 3.2: a 1.1 request without Host is refused; so is one whose length is told in two ways.
+    // RFC 9112 section 3.2: a 1.1 request without Host is refused; so is one whose length
+    // is told in two ways.
     if (hosts == 0 && !http_10) || (chunked && length.is_some()) {
         return Err(400);
     }
@@ -254,7 +276,8 @@ impl Known {
     }
 }
 
-/// RFC 9110 section 8.6: `1*DIGIT` and nothing else; no sign, no list, no white space inside.
+/// RFC 9110 section 8.6: `1*DIGIT` and nothing else; no sign, no list, no white space
+/// inside.
 fn content_length(value: &[u8]) -> Result<u64, u16> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(400);
@@ -262,7 +285,8 @@ fn content_length(value: &[u8]) -> Result<u64, u16> {
     text(value).and_then(|digits| digits.parse().ok()).ok_or(400)
 }
 
-/// Bytes that RFC 3986 allows in `host [ ":" port ]`. An empty one is allowed by RFC 9112 section 3.2.
+/// Bytes that RFC 3986 allows in `host [ ":" port ]`. An empty one is allowed by RFC 9112
+/// section 3.2.
 fn is_host(value: &[u8]) -> bool {
     value.iter().all(|&b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(&b))
 }
@@ -313,23 +337,44 @@ mod tests {
             "Transfer-Encoding: ",
             "Host: b",
         ] {
-            assert_eq!(status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")), 400, "{fields}");
+            assert_eq!(
+                status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")),
+                400,
+                "{fields}"
+            );
         }
-        for fields in ["Transfer-Encoding: gzip, chunked", "Transfer-Encoding: xchunked", "Transfer-Encoding: identity"]
-        {
-            assert_eq!(status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")), 501, "{fields}");
+        for fields in [
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding: identity",
+        ] {
+            assert_eq!(
+                status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")),
+                501,
+                "{fields}"
+            );
         }
         assert_eq!(status("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
     }
 
     #[test]
     fn targets_come_in_three_forms() {
-        let path = |line: &str| parse(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).map(|h| h.request.path);
+        let path = |line: &str| {
+            parse(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+                .map(|h| h.request.path)
+        };
         assert_eq!(path("GET /a?b"), Ok("/a".into()));
         assert_eq!(path("GET HTTP://example.org:80/a?b"), Ok("/a".into()));
         assert_eq!(path("GET http://example.org?b"), Ok("/".into()));
         assert_eq!(path("OPTIONS *"), Ok("*".into()));
-        for wrong in ["GET *", "GET a", "GET http:///a", "GET http://a b/", "GET ftp://a/", "CONNECT a:1"] {
+        for wrong in [
+            "GET *",
+            "GET a",
+            "GET http:///a",
+            "GET http://a b/",
+            "GET ftp://a/",
+            "CONNECT a:1",
+        ] {
             assert_eq!(path(wrong), Err(400), "{wrong}");
         }
     }

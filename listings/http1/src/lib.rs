@@ -1,8 +1,9 @@
 //! A server's end of one HTTP/1.1 connection, without I/O.
 //!
-//! Bytes that arrived go in, bytes and files to send come out, and the time is told from outside. Nothing here owns a
-//! socket, opens a file, reads a clock or waits, so the same connection works under a blocking `read`, under `epoll`
-//! and under a ring: who waits is the driver's affair.
+//! Bytes that arrived go in, bytes and files to send come out, and the time is told from
+//! outside. Nothing here owns a socket, opens a file, reads a clock or waits, so the same
+//! connection works under a blocking `read`, under `epoll` and under a ring: who waits is
+//! the driver's affair.
 //!
 //! | file | noun |
 //! | --- | --- |
@@ -14,12 +15,16 @@
 //! | `file_cache.rs` | [`FileCache`]: open files and what was known of them a second ago |
 //!
 //! Rules that hold between connection and driver:
-//! 1. What the driver takes with [`Connection::take_output`] it owns until it gives it back with [`Connection::sent`].
-//!    One piece is out at a time, so replies cannot overtake each other.
-//! 2. [`Connection::received`] may be called in any state and with any split of the bytes: the output is the same.
-//! 3. One request is with the application at a time. The next is not parsed before [`Connection::respond`].
-//! 4. Memory is bounded: a head by 8 KiB, a body by [`Settings::max_body`], the output by [`OUTPUT_CAP`] plus one
-//!    response. A driver that reads no more than [`Connection::room`] keeps the input below [`INPUT_CAP`].
+//! 1. What the driver takes with [`Connection::take_output`] it owns until it gives it back
+//!    with [`Connection::sent`]. One piece is out at a time, so replies cannot overtake
+//!    each other.
+//! 2. [`Connection::received`] may be called in any state and with any split of the bytes:
+//!    the output is the same.
+//! 3. One request is with the application at a time. The next is not parsed before
+//!    [`Connection::respond`].
+//! 4. Memory is bounded: a head by 8 KiB, a body by [`Settings::max_body`], the output by
+//!    [`OUTPUT_CAP`] plus one response. A driver that reads no more than
+//!    [`Connection::room`] keeps the input below [`INPUT_CAP`].
 //! 5. After [`Connection::finished`] answers, the connection has nothing more to say.
 
 mod body;

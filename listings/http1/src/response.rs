@@ -1,4 +1,5 @@
-//! A response: status, fields and body. How long it is and whether the connection stays is the connection's to say.
+//! A response: status, fields and body. How long it is and whether the connection stays is
+//! the connection's to say.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -41,19 +42,24 @@ impl<F> Response<F> {
     /// A short text that says the status to a person.
     pub fn plain(status: u16) -> Self {
         let text = format!("{status} {}\n", reason(status));
-        Self::new(status, Body::Bytes(text.into_bytes())).field("Content-Type", "text/plain; charset=utf-8")
+        Self::new(status, Body::Bytes(text.into_bytes()))
+            .field("Content-Type", "text/plain; charset=utf-8")
     }
 
     /// Adds a field. The connection itself writes Date, Content-Length and Connection.
     ///
     /// # Panics
-    /// If the value contains a line end: a field that a client can break in two is a response that a client can write.
+    /// If the value contains a line end: a field that a client can break in two is a
+    /// response that a client can write.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl Display) -> Self {
         let start = self.fields.len();
         let written = write!(self.fields, "{name}: {value}");
         debug_assert!(written.is_ok(), "writing to a Vec does not fail");
-        assert!(!self.fields[start..].iter().any(|&b| b == b'\r' || b == b'\n'), "a line end in the field {name}");
+        assert!(
+            !self.fields[start..].iter().any(|&b| b == b'\r' || b == b'\n'),
+            "a line end in the field {name}"
+        );
         self.fields.extend_from_slice(b"\r\n");
         self
     }
@@ -68,8 +74,18 @@ impl<F> Response<F> {
     }
 
     /// Writes the head: `connection` is what the Connection field says, if it is sent.
-    pub(crate) fn write_head(&self, out: &mut Vec<u8>, date: &dyn Display, connection: Option<&str>) {
-        let mut written = write!(out, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", self.status, reason(self.status));
+    pub(crate) fn write_head(
+        &self,
+        out: &mut Vec<u8>,
+        date: &dyn Display,
+        connection: Option<&str>,
+    ) {
+        let mut written = write!(
+            out,
+            "HTTP/1.1 {} {}\r\nDate: {date}\r\n",
+            self.status,
+            reason(self.status)
+        );
         out.extend_from_slice(&self.fields);
         if let Some(length) = self.length() {
             written = written.and(write!(out, "Content-Length: {length}\r\n"));

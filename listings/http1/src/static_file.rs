@@ -1,4 +1,5 @@
-//! What HTTP asks of a file: its type, its validators, conditions on them, and ranges of it.
+//! What HTTP asks of a file: its type, its validators, conditions on them, and ranges of
+//! it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,8 +42,9 @@ impl Meta {
         httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(self.seconds()))
     }
 
-    /// A strong validator of time and length: a file that is written twice within the clock's tick at the same length
-    /// keeps its tag, as it does in other servers that do not read the content.
+    /// A strong validator of time and length: a file that is written twice within the
+    /// clock's tick at the same length keeps its tag, as it does in other servers that do
+    /// not read the content.
     fn etag(&self) -> String {
         format!("\"{:x}-{:x}\"", self.since_epoch().as_nanos(), self.len)
     }
@@ -50,9 +52,15 @@ impl Meta {
 
 /// The response to a GET or HEAD of a regular file: 200, 206, 304, 412 or 416.
 ///
-/// Conditions are evaluated in the order of RFC 9110 section 13.2.2, the range last. Of several ranges in one request
-/// none is served: the whole file is a correct answer, and a response in parts is not worth its weight here.
-pub fn static_file<F>(request: &Request, file: F, meta: &Meta, content_type: &'static str) -> Response<F> {
+/// Conditions are evaluated in the order of RFC 9110 section 13.2.2, the range last. Of
+/// several ranges in one request none is served: the whole file is a correct answer, and a
+/// response in parts is not worth its weight here.
+pub fn static_file<F>(
+    request: &Request,
+    file: F,
+    meta: &Meta,
+    content_type: &'static str,
+) -> Response<F> {
     let etag = meta.etag();
     let answer = |status, body| {
         Response::new(status, body)
@@ -66,11 +74,15 @@ pub fn static_file<F>(request: &Request, file: F, meta: &Meta, content_type: &'s
         None => {}
     }
     match range(request, meta, &etag) {
-        Range::Whole => answer(200, Body::File { file, at: 0, len: meta.len }).field("Content-Type", content_type),
-        Range::Part { first, last } => answer(206, Body::File { file, at: first, len: last - first + 1 })
-            .field("Content-Type", content_type)
-            .field("Content-Range", format_args!("bytes {first}-{last}/{}", meta.len)),
-        Range::Beyond => Response::plain(416).field("Content-Range", format_args!("bytes */{}", meta.len)),
+        Range::Whole => answer(200, Body::File { file, at: 0, len: meta.len })
+            .field("Content-Type", content_type),
+        Range::Part { first, last } => {
+            answer(206, Body::File { file, at: first, len: last - first + 1 })
+                .field("Content-Type", content_type)
+                .field("Content-Range", format_args!("bytes {first}-{last}/{}", meta.len))
+        }
+        Range::Beyond => Response::plain(416)
+            .field("Content-Range", format_args!("bytes */{}", meta.len)),
     }
 }
 
@@ -91,11 +103,12 @@ fn precondition(request: &Request, meta: &Meta, etag: &str) -> Option<u16> {
     }
 }
 
-/// Whether a list of entity tags has ours. Weak comparison lets `W/` in front of a tag pass (RFC 9110 section 8.8.3.2).
+/// Whether a list of entity tags has ours. Weak comparison lets `W/` in front of a tag pass
+/// (RFC 9110 section 8.8.3.2).
 fn lists(list: &str, etag: &str, weak: bool) -> bool {
-    list.split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag == etag || (weak && tag.strip_prefix("W/") == Some(etag)))
+    list.split(',').map(str::trim).any(|tag| {
+        tag == "*" || tag == etag || (weak && tag.strip_prefix("W/") == Some(etag))
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -105,16 +118,22 @@ enum Range {
     Beyond,
 }
 
-/// Which part is asked for (RFC 9110 section 14.2). A range that cannot be read counts as none.
+/// Which part is asked for (RFC 9110 section 14.2). A range that cannot be read counts as
+/// none.
 fn range(request: &Request, meta: &Meta, etag: &str) -> Range {
     let unchanged = match request.if_range.as_deref() {
         None => true,
         Some(tag) if tag.starts_with('"') => tag == etag,
-        Some(date) => httpdate::parse_http_date(date)
-            .is_ok_and(|date| date.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() == meta.seconds())),
+        Some(date) => httpdate::parse_http_date(date).is_ok_and(|date| {
+            date.duration_since(UNIX_EPOCH)
+                .is_ok_and(|since| since.as_secs() == meta.seconds())
+        }),
     };
-    let asked = request.range.as_deref().filter(|_| unchanged && request.method == Method::Get);
-    let Some((first, last)) = asked.and_then(|text| text.strip_prefix("bytes=")).and_then(|spec| spec.split_once('-'))
+    let asked =
+        request.range.as_deref().filter(|_| unchanged && request.method == Method::Get);
+    let Some((first, last)) = asked
+        .and_then(|text| text.strip_prefix("bytes="))
+        .and_then(|spec| spec.split_once('-'))
     else {
         return Range::Whole;
     };
@@ -122,18 +141,25 @@ fn range(request: &Request, meta: &Meta, etag: &str) -> Range {
         (None, None, _) | (Some(None), _, _) | (_, Some(None), _) => Range::Whole,
         (Some(Some(first)), Some(Some(last)), _) if last < first => Range::Whole,
         (None, Some(Some(0)), _) | (_, _, 0) => Range::Beyond,
-        (None, Some(Some(suffix)), len) => Range::Part { first: len - suffix.min(len), last: len - 1 },
+        (None, Some(Some(suffix)), len) => {
+            Range::Part { first: len - suffix.min(len), last: len - 1 }
+        }
         (Some(Some(first)), _, len) if first >= len => Range::Beyond,
         (Some(Some(first)), None, len) => Range::Part { first, last: len - 1 },
-        (Some(Some(first)), Some(Some(last)), len) => Range::Part { first, last: last.min(len - 1) },
+        (Some(Some(first)), Some(Some(last)), len) => {
+            Range::Part { first, last: last.min(len - 1) }
+        }
     }
 }
 
-/// A position in a range: absent, unreadable (`Some(None)`), or a number. One too large to count is past every end.
+/// A position in a range: absent, unreadable (`Some(None)`), or a number. One too large to
+/// count is past every end.
 fn position(text: &str) -> Option<Option<u64>> {
     match text {
         "" => None,
-        _ if text.bytes().all(|b| b.is_ascii_digit()) => Some(Some(text.parse().unwrap_or(u64::MAX))),
+        _ if text.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(Some(text.parse().unwrap_or(u64::MAX)))
+        }
         _ => Some(None),
     }
 }
@@ -173,11 +199,17 @@ mod tests {
 
     /// A file of 100 bytes, changed one billion seconds after the epoch.
     fn meta(len: u64) -> Meta {
-        Meta { kind: Kind::File, len, modified: UNIX_EPOCH + Duration::from_secs(1_000_000_000) }
+        Meta {
+            kind: Kind::File,
+            len,
+            modified: UNIX_EPOCH + Duration::from_secs(1_000_000_000),
+        }
     }
 
     fn ask(fields: &str, len: u64) -> Response<()> {
-        let head = head::parse(format!("GET /f HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes()).expect(fields);
+        let head =
+            head::parse(format!("GET /f HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes())
+                .expect(fields);
         static_file(&head.request, (), &meta(len), "text/plain")
     }
 

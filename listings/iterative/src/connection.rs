@@ -1,7 +1,9 @@
-//! One connection, served by a process that blocks: the part that all blocking models share.
+//! One connection, served by a process that blocks: the part that all blocking models
+//! share.
 //!
-//! They differ in who calls `accept` and where this runs. Here is the same for all of them: as long as the connection
-//! is not finished there is a job to do, or output to send, or bytes to receive, and each of the three may block.
+//! They differ in who calls `accept` and where this runs. Here is the same for all of them:
+//! as long as the connection is not finished there is a job to do, or output to send, or
+//! bytes to receive, and each of the three may block.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -16,10 +18,12 @@ use crate::files::{File, Files};
 use crate::signals;
 use crate::store_client::StoreClient;
 
-/// Most that one sendfile(2) is asked to send, so that a slow client's progress is seen now and then.
+/// Most that one sendfile(2) is asked to send, so that a slow client's progress is seen now
+/// and then.
 const SEND_AT_ONCE: u64 = 256 * 1024;
 
-/// What a worker has: its files, its connection to the store, a buffer, and the rules of the house.
+/// What a worker has: its files, its connection to the store, a buffer, and the rules of
+/// the house.
 #[derive(Debug)]
 pub struct Worker {
     files: Files,
@@ -34,7 +38,12 @@ pub struct Worker {
 
 impl Worker {
     /// A worker of its own process or thread.
-    pub fn new(files: Files, store: StoreClient, settings: Settings, grace: Duration) -> Self {
+    pub fn new(
+        files: Files,
+        store: StoreClient,
+        settings: Settings,
+        grace: Duration,
+    ) -> Self {
         Self { files, store, settings, grace, stop_by: None, buffer: vec![0; 16 * 1024] }
     }
 
@@ -101,14 +110,21 @@ impl Worker {
     /// Sends a piece, or as much of it as the kernel takes before the deadline.
     // ANCHOR: send
     fn send(&mut self, client: &OwnedFd, out: Out<File>, guest: &mut Guest<File>) {
-        let more = if guest.has_more_output() { SendFlags::MORE } else { SendFlags::empty() };
-        let sent = wait_at_most(client, Timeout::Send, self.until(guest)).and_then(|()| match &out {
-            Out::Bytes(bytes) => net::send(client, bytes, more | SendFlags::NOSIGNAL),
-            Out::File { file, at, len } => {
-                let at_once = usize::try_from(SEND_AT_ONCE.min(*len)).unwrap_or(usize::MAX);
-                sendfile(client, file, Some(&mut { *at }), at_once)
-            }
-        });
+        let more =
+            if guest.has_more_output() { SendFlags::MORE } else { SendFlags::empty() };
+        let sent =
+            wait_at_most(client, Timeout::Send, self.until(guest)).and_then(
+                |()| match &out {
+                    Out::Bytes(bytes) => {
+                        net::send(client, bytes, more | SendFlags::NOSIGNAL)
+                    }
+                    Out::File { file, at, len } => {
+                        let at_once =
+                            usize::try_from(SEND_AT_ONCE.min(*len)).unwrap_or(usize::MAX);
+                        sendfile(client, file, Some(&mut { *at }), at_once)
+                    }
+                },
+            );
         match sent {
             // The file is shorter than it was: the length that we promised cannot be kept.
             Ok(0) => guest.fail(),
@@ -121,7 +137,8 @@ impl Worker {
     }
     // ANCHOR_END: send
 
-    /// A call on the client's socket failed: because a signal came, because time was up, or because the client is gone.
+    /// A call on the client's socket failed: because a signal came, because time was up, or
+    /// because the client is gone.
     // ANCHOR: blocked
     fn blocked(&self, error: Errno, guest: &mut Guest<File>) {
         match error {
@@ -137,7 +154,8 @@ impl Worker {
     }
     // ANCHOR_END: blocked
 
-    /// Until when a call for this guest may block: its own deadline, or the end of our grace if we are to stop.
+    /// Until when a call for this guest may block: its own deadline, or the end of our
+    /// grace if we are to stop.
     fn until(&mut self, guest: &Guest<File>) -> Option<Instant> {
         if signals::stopping() && self.stop_by.is_none() {
             self.stop_by = Some(Instant::now() + self.grace);
@@ -145,7 +163,8 @@ impl Worker {
         [guest.deadline(), self.stop_by].into_iter().flatten().min()
     }
 
-    /// Closes in the way that the connection asks for; the descriptor itself is closed by its owner.
+    /// Closes in the way that the connection asks for; the descriptor itself is closed by
+    /// its owner.
     // ANCHOR: close
     fn close(&mut self, client: &OwnedFd, finish: Finish) {
         match finish {
@@ -155,9 +174,9 @@ impl Worker {
                 let until = Some(Instant::now() + self.settings.linger);
                 let mut open = net::shutdown(client, Shutdown::Write);
                 while open.is_ok() {
-                    open = match wait_at_most(client, Timeout::Recv, until)
-                        .and_then(|()| net::recv(client, &mut self.buffer[..], RecvFlags::empty()))
-                    {
+                    open = match wait_at_most(client, Timeout::Recv, until).and_then(|()| {
+                        net::recv(client, &mut self.buffer[..], RecvFlags::empty())
+                    }) {
                         Ok((0, _)) => break,
                         Ok(_) | Err(Errno::INTR) => Ok(()),
                         Err(error) => Err(error),
@@ -169,10 +188,15 @@ impl Worker {
     // ANCHOR_END: close
 }
 
-/// Lets the next blocking call in this direction wait for the time that remains, and no longer. A timeout that is set
-/// once starts again with every call: a client that sends a byte now and then would never be late.
+/// Lets the next blocking call in this direction wait for the time that remains, and no
+/// longer. A timeout that is set once starts again with every call: a client that sends a
+/// byte now and then would never be late.
 // ANCHOR: remaining
-fn wait_at_most(client: &OwnedFd, direction: Timeout, until: Option<Instant>) -> Result<(), Errno> {
+fn wait_at_most(
+    client: &OwnedFd,
+    direction: Timeout,
+    until: Option<Instant>,
+) -> Result<(), Errno> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     if left == Some(Duration::ZERO) {
         return Err(Errno::AGAIN);

@@ -16,8 +16,10 @@ use rustix::io::Errno;
 const KEPT: usize = 256;
 /// How long they are believed to be what they were.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Not blocking in open: opening a FIFO for reading would wait for somebody to open it for writing.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+/// Not blocking in open: opening a FIFO for reading would wait for somebody to open it for
+/// writing.
+const FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// An open file that several connections may be sending.
 #[derive(Clone, Debug)]
@@ -40,11 +42,27 @@ pub struct Files {
 impl Files {
     /// Serves the folder at `path`. `cached: false` opens a file for every request.
     pub fn new(path: &Path, cached: bool) -> io::Result<Self> {
-        let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        // ENOSYS before Linux 5.6; EPERM where a container's seccomp filter does not know the call.
-        let probe = openat2(&root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH);
+        let root = openat(
+            CWD,
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        // ENOSYS before Linux 5.6; EPERM where a container's seccomp filter does not know
+        // the call.
+        let probe = openat2(
+            &root,
+            ".",
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::BENEATH,
+        );
         let has_openat2 = !matches!(probe, Err(Errno::NOSYS | Errno::PERM));
-        Ok(Self { root, cache: FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR), has_openat2 })
+        Ok(Self {
+            root,
+            cache: FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR),
+            has_openat2,
+        })
     }
 
     /// Opens the file at `path`, unless it was open a moment ago.
@@ -75,7 +93,8 @@ impl Files {
         self.cache.clear();
     }
 
-    /// The kernel walks the path and refuses to leave the root, whatever `..` and symbolic links stand in it.
+    /// The kernel walks the path and refuses to leave the root, whatever `..` and symbolic
+    /// links stand in it.
     // ANCHOR: beneath
     fn open_beneath(&self, path: &str) -> io::Result<OwnedFd> {
         let opened = if self.has_openat2 {
@@ -86,7 +105,9 @@ impl Files {
         };
         opened.map_err(|error| match error {
             // Out of the root, a loop of links, a socket: for the client they do not exist.
-            Errno::XDEV | Errno::LOOP | Errno::NXIO | Errno::NODEV => io::ErrorKind::NotFound.into(),
+            Errno::XDEV | Errno::LOOP | Errno::NXIO | Errno::NODEV => {
+                io::ErrorKind::NotFound.into()
+            }
             other => other.into(),
         })
     }
@@ -94,10 +115,13 @@ impl Files {
 
     /// Without openat2: name by name, and no symbolic link at all.
     fn open_step_by_step(&self, path: &str) -> Result<OwnedFd, Errno> {
-        let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
+        let (folders, name) = path
+            .rsplit_once('/')
+            .map_or((None, path), |(folders, name)| (Some(folders), name));
         let mut folder = self.root.try_clone().map_err(|_| Errno::MFILE)?;
         for step in folders.into_iter().flat_map(|folders| folders.split('/')) {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags =
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             folder = openat(&folder, step, flags, Mode::empty())?;
         }
         openat(&folder, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
@@ -112,7 +136,8 @@ mod tests {
 
     #[test]
     fn both_ways_of_opening_stay_below_the_root() {
-        let folder = std::env::temp_dir().join(format!("who-waits-files-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("who-waits-files-{}", std::process::id()));
         let root = folder.join("root");
         fs::create_dir_all(root.join("sub")).expect("a temporary folder");
         fs::write(folder.join("secret"), "x").expect("a file");
@@ -123,13 +148,26 @@ mod tests {
         let mut files = Files::new(&root, false).expect("the root");
         for has_openat2 in [files.has_openat2, false] {
             files.has_openat2 = has_openat2;
-            assert!(files.open("sub/page").is_ok_and(|(_, meta)| meta.kind == Kind::File), "openat2: {has_openat2}");
-            assert!(files.open("sub").is_ok_and(|(_, meta)| meta.kind == Kind::Folder), "openat2: {has_openat2}");
-            for path in
-                ["out", "etc/passwd", "../secret", "sub/up/up/secret", "sub/../../secret", "/etc/passwd", "none"]
-            {
+            assert!(
+                files.open("sub/page").is_ok_and(|(_, meta)| meta.kind == Kind::File),
+                "openat2: {has_openat2}"
+            );
+            assert!(
+                files.open("sub").is_ok_and(|(_, meta)| meta.kind == Kind::Folder),
+                "openat2: {has_openat2}"
+            );
+            for path in [
+                "out",
+                "etc/passwd",
+                "../secret",
+                "sub/up/up/secret",
+                "sub/../../secret",
+                "/etc/passwd",
+                "none",
+            ] {
                 let kind = files.open(path).map(|_| ()).map_err(|error| error.kind());
-                // Where ".." is walked step by step the names decide, and RelPath has refused such a path before.
+                // Where ".." is walked step by step the names decide, and RelPath has
+                // refused such a path before.
                 if has_openat2 || !path.contains("..") && !path.starts_with('/') {
                     assert!(kind.is_err(), "{path} was opened; openat2: {has_openat2}");
                 }

@@ -1,8 +1,9 @@
 //! One request at a time: the iterative server.
 //!
-//! One process accepts a connection, serves it to its end, and accepts the next. Whenever something is not there yet
-//! (a client, a byte of a request, a page of a file, a reply of the store), the process waits in a system call, and
-//! everybody else waits in the listen queue.
+//! One process accepts a connection, serves it to its end, and accepts the next. Whenever
+//! something is not there yet (a client, a byte of a request, a page of a file, a reply of
+//! the store), the process waits in a system call, and everybody else waits in the listen
+//! queue.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -32,12 +33,14 @@ pub use connection::Worker;
 pub use files::{File, Files};
 pub use store_client::StoreClient;
 
-/// Opens a socket that listens on `address`. The kernel keeps up to `backlog` + 1 connections for us that nobody has
-/// accepted yet, but no more than `net.core.somaxconn` + 1 (listen(2)).
+/// Opens a socket that listens on `address`. The kernel keeps up to `backlog` + 1
+/// connections for us that nobody has accepted yet, but no more than `net.core.somaxconn` +
+/// 1 (listen(2)).
 // ANCHOR: listen
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let listener = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let listener =
+        net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
     net::bind(&listener, &address)?;
     net::listen(&listener, backlog)?;
@@ -45,9 +48,14 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
 }
 // ANCHOR_END: listen
 
-/// Serves connections one after another. After SIGTERM or SIGINT it serves those that were already waiting, and returns.
+/// Serves connections one after another. After SIGTERM or SIGINT it serves those that were
+/// already waiting, and returns.
 // ANCHOR: accept
-pub fn accept_one_after_another(listener: impl AsFd, backlog: i32, worker: &mut Worker) -> io::Result<()> {
+pub fn accept_one_after_another(
+    listener: impl AsFd,
+    backlog: i32,
+    worker: &mut Worker,
+) -> io::Result<()> {
     let mut left_to_serve = i64::from(backlog) + 1;
     let mut last_complaint = None;
     while left_to_serve > 0 {
@@ -70,17 +78,26 @@ pub fn accept_one_after_another(listener: impl AsFd, backlog: i32, worker: &mut 
 }
 // ANCHOR_END: accept
 
-/// The process or the machine has run out of something: the connection stays in the queue, and an accept that is
-/// repeated at once fails at once.
+/// The process or the machine has run out of something: the connection stays in the queue,
+/// and an accept that is repeated at once fails at once.
 pub fn is_shortage(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }
 
-/// Errors that belong to the connection that was to be accepted, not to the listener (accept(2), "Error handling").
+/// Errors that belong to the connection that was to be accepted, not to the listener
+/// (accept(2), "Error handling").
 pub fn is_network_error(error: Errno) -> bool {
     use Errno as E;
-    let of_the_client =
-        [E::PROTO, E::NOPROTOOPT, E::OPNOTSUPP, E::NETDOWN, E::NETUNREACH, E::HOSTDOWN, E::HOSTUNREACH, E::PERM];
+    let of_the_client = [
+        E::PROTO,
+        E::NOPROTOOPT,
+        E::OPNOTSUPP,
+        E::NETDOWN,
+        E::NETUNREACH,
+        E::HOSTDOWN,
+        E::HOSTUNREACH,
+        E::PERM,
+    ];
     of_the_client.contains(&error)
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use guestbook::{Reply, StoreCall, StoreError, StorePipe};
 
-/// A worker's connection to the store. It is kept between calls and made again when it is gone.
+/// A worker's connection to the store. It is kept between calls and made again when it is
+/// gone.
 #[derive(Debug)]
 pub struct StoreClient {
     address: SocketAddr,
@@ -15,7 +16,8 @@ pub struct StoreClient {
 }
 
 impl StoreClient {
-    /// A client of the store at `address`, which gives each reply `timeout`. Connects at the first call.
+    /// A client of the store at `address`, which gives each reply `timeout`. Connects at
+    /// the first call.
     pub fn new(address: SocketAddr, timeout: Duration) -> Self {
         Self { address, timeout, connection: None }
     }
@@ -39,28 +41,44 @@ impl StoreClient {
 
     /// Sends the call and waits for its reply, until `deadline` at the latest.
     ///
-    /// A connection that was kept may have ended meanwhile. If the first try fails on such a one, a call that does no
-    /// harm when it is done twice is tried once more; a remark never is.
+    /// A connection that was kept may have ended meanwhile. If the first try fails on such
+    /// a one, a call that does no harm when it is done twice is tried once more; a remark
+    /// never is.
     // ANCHOR: call
-    pub fn call(&mut self, call: &StoreCall, deadline: Option<Instant>) -> Result<Reply, StoreError> {
+    pub fn call(
+        &mut self,
+        call: &StoreCall,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, StoreError> {
         self.drop_if_ended();
         let was_kept = self.connection.is_some();
         match self.try_call(call, deadline) {
-            Err(StoreError::Gone) if was_kept && call.repeatable => self.try_call(call, deadline),
+            Err(StoreError::Gone) if was_kept && call.repeatable => {
+                self.try_call(call, deadline)
+            }
             result => result,
         }
     }
 
-    fn try_call(&mut self, call: &StoreCall, deadline: Option<Instant>) -> Result<Reply, StoreError> {
+    fn try_call(
+        &mut self,
+        call: &StoreCall,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, StoreError> {
         let result = self.exchange(call, deadline);
         if result.is_err() {
-            // Its reply may still come; on this connection it would be taken for the next one's.
+            // Its reply may still come; on this connection it would be taken for the next
+            // one's.
             self.connection = None;
         }
         result
     }
 
-    fn exchange(&mut self, call: &StoreCall, deadline: Option<Instant>) -> Result<Reply, StoreError> {
+    fn exchange(
+        &mut self,
+        call: &StoreCall,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, StoreError> {
         let (stream, pipe) = self.connect(time_left(deadline)?)?;
         pipe.submit((), call);
         while let Some(out) = pipe.take_output() {
@@ -82,20 +100,26 @@ impl StoreClient {
     }
     // ANCHOR_END: call
 
-    fn connect(&mut self, time: Duration) -> Result<&mut (TcpStream, StorePipe<()>), StoreError> {
+    fn connect(
+        &mut self,
+        time: Duration,
+    ) -> Result<&mut (TcpStream, StorePipe<()>), StoreError> {
         if self.connection.is_none() {
-            let stream = TcpStream::connect_timeout(&self.address, time).map_err(failure)?;
+            let stream =
+                TcpStream::connect_timeout(&self.address, time).map_err(failure)?;
             stream.set_nodelay(true).map_err(failure)?;
             self.connection = Some((stream, StorePipe::new()));
         }
         self.connection.as_mut().ok_or(StoreError::Gone)
     }
 
-    /// A store that was restarted has closed its end, and a remark that is sent to it is lost: look before.
+    /// A store that was restarted has closed its end, and a remark that is sent to it is
+    /// lost: look before.
     fn drop_if_ended(&mut self) {
         if let Some((stream, _)) = &self.connection {
             let silent = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-            let is_open = matches!(&silent, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            let is_open =
+                matches!(&silent, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
             if !is_open || stream.set_nonblocking(false).is_err() {
                 self.connection = None;
             }
@@ -103,7 +127,8 @@ impl StoreClient {
     }
 }
 
-/// Repeats a call that a signal has interrupted. The deadline is looked at before the next one.
+/// Repeats a call that a signal has interrupted. The deadline is looked at before the next
+/// one.
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -114,8 +139,14 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 fn time_left(deadline: Option<Instant>) -> Result<Duration, StoreError> {
-    let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-    if left.is_zero() { Err(StoreError::Late) } else { Ok(left.min(Duration::from_secs(3600))) }
+    let left = deadline.map_or(Duration::MAX, |deadline| {
+        deadline.saturating_duration_since(Instant::now())
+    });
+    if left.is_zero() {
+        Err(StoreError::Late)
+    } else {
+        Ok(left.min(Duration::from_secs(3600)))
+    }
 }
 
 fn failure(error: io::Error) -> StoreError {

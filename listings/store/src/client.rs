@@ -14,7 +14,8 @@ use crate::outbox::Outbox;
 use crate::requests::{Broken, Requests};
 use crate::serve::{STACK, Shared};
 
-/// Bytes of replies that are collected before they are sent. A longer single reply is still sent as a whole.
+/// Bytes of replies that are collected before they are sent. A longer single reply is still
+/// sent as a whole.
 const BATCH: usize = 64 << 10;
 /// How long we listen to a client that was told good-bye.
 const LINGER: Duration = Duration::from_secs(1);
@@ -66,7 +67,8 @@ fn serve_delayed(stream: &TcpStream, shared: &Shared) -> io::Result<End> {
 }
 
 // ANCHOR: converse
-/// The blocking server at its plainest: read what is there, answer all of it, send the answers with one write.
+/// The blocking server at its plainest: read what is there, answer all of it, send the
+/// answers with one write.
 fn converse(
     mut stream: &TcpStream,
     ledger: &Ledger,
@@ -119,10 +121,13 @@ fn answer(
     }
 }
 
-/// A close with unread bytes resets the connection, and the client would lose our last word. So we say that it was the
-/// last one, and wait until the client has closed, for a while.
+/// A close with unread bytes resets the connection, and the client would lose our last
+/// word. So we say that it was the last one, and wait until the client has closed, for a
+/// while.
 fn linger(mut stream: &TcpStream) {
-    if stream.shutdown(Shutdown::Write).is_err() || stream.set_read_timeout(Some(LINGER)).is_err() {
+    if stream.shutdown(Shutdown::Write).is_err()
+        || stream.set_read_timeout(Some(LINGER)).is_err()
+    {
         return;
     }
     let until = Instant::now() + LINGER;

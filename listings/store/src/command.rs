@@ -1,6 +1,7 @@
 //! A request becomes one of the commands.
 //!
-//! The errors and the order in which they are looked for are those of Redis 7 (`server.c`, `t_list.c`).
+//! The errors and the order in which they are looked for are those of Redis 7 (`server.c`,
+//! `t_list.c`).
 
 /// One command, borrowed from the request's arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +37,18 @@ impl<'a> Command<'a> {
             (b"QUIT", _) => Ok(Self::Quit),
             (b"INCR", [key]) => Ok(Self::Incr(key)),
             (b"GET", [key]) => Ok(Self::Get(key)),
-            (b"LPUSH", [key, values @ ..]) if !values.is_empty() => Ok(Self::LPush(key, values)),
-            (b"LRANGE", [key, start, stop]) => Ok(Self::LRange(key, integer(start)?, integer(stop)?)),
-            (b"LTRIM", [key, start, stop]) => Ok(Self::LTrim(key, integer(start)?, integer(stop)?)),
-            (b"PING" | b"INCR" | b"GET" | b"LPUSH" | b"LRANGE" | b"LTRIM", _) => Err(arity(name)),
+            (b"LPUSH", [key, values @ ..]) if !values.is_empty() => {
+                Ok(Self::LPush(key, values))
+            }
+            (b"LRANGE", [key, start, stop]) => {
+                Ok(Self::LRange(key, integer(start)?, integer(stop)?))
+            }
+            (b"LTRIM", [key, start, stop]) => {
+                Ok(Self::LTrim(key, integer(start)?, integer(stop)?))
+            }
+            (b"PING" | b"INCR" | b"GET" | b"LPUSH" | b"LRANGE" | b"LTRIM", _) => {
+                Err(arity(name))
+            }
             _ => Err(unknown(name)),
         }
     }
@@ -50,7 +59,9 @@ impl<'a> Command<'a> {
         match request {
             [name, key, number] if name == b"SET" => Ok(Self::Set(key, integer(number)?)),
             _ => match Self::parse(request)? {
-                command @ (Self::Incr(_) | Self::LPush(..) | Self::LTrim(..)) => Ok(command),
+                command @ (Self::Incr(_) | Self::LPush(..) | Self::LTrim(..)) => {
+                    Ok(command)
+                }
                 _ => Err("a command that changes nothing".into()),
             },
         }
@@ -60,11 +71,16 @@ impl<'a> Command<'a> {
 /// A number as Redis writes it: no plus sign, no leading zeros.
 fn integer(text: &[u8]) -> Result<i64, String> {
     let number = str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
-    number.filter(|number| number.to_string().as_bytes() == text).ok_or_else(|| NOT_AN_INTEGER.into())
+    number
+        .filter(|number| number.to_string().as_bytes() == text)
+        .ok_or_else(|| NOT_AN_INTEGER.into())
 }
 
 fn arity(name: &[u8]) -> String {
-    format!("ERR wrong number of arguments for '{}' command", name.to_ascii_lowercase().escape_ascii())
+    format!(
+        "ERR wrong number of arguments for '{}' command",
+        name.to_ascii_lowercase().escape_ascii()
+    )
 }
 
 fn unknown(name: &[u8]) -> String {
@@ -81,12 +97,27 @@ mod tests {
 
     #[test]
     fn numbers_are_taken_only_as_redis_takes_them() {
-        for (text, number) in
-            [("0", 0), ("-1", -1), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN)]
-        {
+        for (text, number) in [
+            ("0", 0),
+            ("-1", -1),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
             assert_eq!(integer(text.as_bytes()), Ok(number));
         }
-        for text in ["", "-", "+1", "01", "-0", " 1", "1 ", "1.0", "0x1", "9223372036854775808", "one"] {
+        for text in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "-0",
+            " 1",
+            "1 ",
+            "1.0",
+            "0x1",
+            "9223372036854775808",
+            "one",
+        ] {
             assert_eq!(integer(text.as_bytes()), Err(NOT_AN_INTEGER.into()), "{text}");
         }
     }

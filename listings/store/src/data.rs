@@ -1,7 +1,8 @@
 //! The keys and their values, in memory.
 //!
-//! A command is first checked, then applied, because between the two its record is written to the log: what would be
-//! refused must not stand there, and what could not be written must not happen.
+//! A command is first checked, then applied, because between the two its record is written
+//! to the log: what would be refused must not stand there, and what could not be written
+//! must not happen.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -25,7 +26,8 @@ enum Value {
     List(VecDeque<Vec<u8>>),
 }
 
-const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const WRONG_TYPE: &str =
+    "WRONGTYPE Operation against a key holding the wrong kind of value";
 const OVERFLOW: &str = "ERR increment or decrement would overflow";
 
 impl Data {
@@ -35,9 +37,14 @@ impl Data {
         use Value::{Count, List};
         match (command, self.value(command)) {
             (Command::Incr(_) | Command::Get(_), Some(List(_))) => Err(WRONG_TYPE),
-            (Command::LPush(..) | Command::LRange(..) | Command::LTrim(..), Some(Count(_))) => Err(WRONG_TYPE),
+            (
+                Command::LPush(..) | Command::LRange(..) | Command::LTrim(..),
+                Some(Count(_)),
+            ) => Err(WRONG_TYPE),
             (Command::Incr(_), Some(Count(i64::MAX))) => Err(OVERFLOW),
-            (Command::LTrim(_, start, stop), Some(List(list))) => Ok(span(list.len(), start, stop).len() < list.len()),
+            (Command::LTrim(_, start, stop), Some(List(list))) => {
+                Ok(span(list.len(), start, stop).len() < list.len())
+            }
             (Command::Incr(_) | Command::LPush(..) | Command::Set(..), _) => Ok(true),
             _ => Ok(false),
         }
@@ -52,10 +59,14 @@ impl Data {
             Command::Quit => reply(out, &Reply::SimpleString(b"OK")),
             Command::Incr(key) => reply(out, &Reply::Integer(self.increment(key))),
             Command::Get(_) => match self.value(command) {
-                Some(Value::Count(count)) => reply(out, &Reply::BulkString(count.to_string().as_bytes())),
+                Some(Value::Count(count)) => {
+                    reply(out, &Reply::BulkString(count.to_string().as_bytes()))
+                }
                 _ => reply(out, &Reply::Null),
             },
-            Command::LPush(key, values) => reply(out, &Reply::Integer(self.push(key, values))),
+            Command::LPush(key, values) => {
+                reply(out, &Reply::Integer(self.push(key, values)))
+            }
             Command::LRange(_, start, stop) => self.range(command, start, stop, out),
             Command::LTrim(key, start, stop) => {
                 self.trim(key, start, stop);
@@ -69,11 +80,16 @@ impl Data {
     }
 
     /// Calls `write` with commands that, executed in this order, give this data again.
-    pub fn dump<E>(&self, mut write: impl FnMut(&[&[u8]]) -> Result<(), E>) -> Result<(), E> {
+    pub fn dump<E>(
+        &self,
+        mut write: impl FnMut(&[&[u8]]) -> Result<(), E>,
+    ) -> Result<(), E> {
         for (key, value) in &self.keys {
             match value {
                 Value::Count(count) => write(&[b"SET", key, count.to_string().as_bytes()])?,
-                Value::List(list) => list.iter().rev().try_for_each(|item| write(&[b"LPUSH", key, item]))?,
+                Value::List(list) => {
+                    list.iter().rev().try_for_each(|item| write(&[b"LPUSH", key, item]))?
+                }
             }
         }
         Ok(())
@@ -82,8 +98,12 @@ impl Data {
     fn value(&self, command: Command) -> Option<&Value> {
         match command {
             Command::Ping(_) | Command::Quit => None,
-            Command::Incr(key) | Command::Get(key) | Command::Set(key, _) => self.keys.get(key),
-            Command::LPush(key, _) | Command::LRange(key, ..) | Command::LTrim(key, ..) => self.keys.get(key),
+            Command::Incr(key) | Command::Get(key) | Command::Set(key, _) => {
+                self.keys.get(key)
+            }
+            Command::LPush(key, _) | Command::LRange(key, ..) | Command::LTrim(key, ..) => {
+                self.keys.get(key)
+            }
         }
     }
 
@@ -98,7 +118,8 @@ impl Data {
 
     /// Returns the list's new length.
     fn push(&mut self, key: &[u8], values: &[Vec<u8>]) -> i64 {
-        let value = self.keys.entry(key.to_vec()).or_insert_with(|| Value::List(VecDeque::new()));
+        let value =
+            self.keys.entry(key.to_vec()).or_insert_with(|| Value::List(VecDeque::new()));
         let Value::List(list) = value else { return 0 };
         for value in values {
             list.push_front(value.clone());
@@ -107,9 +128,14 @@ impl Data {
     }
 
     fn range(&self, command: Command, start: i64, stop: i64, out: &mut Vec<u8>) {
-        let Some(Value::List(list)) = self.value(command) else { return reply(out, &Reply::Array(&[])) };
+        let Some(Value::List(list)) = self.value(command) else {
+            return reply(out, &Reply::Array(&[]));
+        };
         let items = list.range(span(list.len(), start, stop));
-        reply(out, &Reply::Array(&items.map(|item| Reply::BulkString(item)).collect::<Vec<_>>()));
+        reply(
+            out,
+            &Reply::Array(&items.map(|item| Reply::BulkString(item)).collect::<Vec<_>>()),
+        );
     }
 
     /// A list without items does not exist.
@@ -134,7 +160,8 @@ pub fn reply(out: &mut Vec<u8>, reply: &Reply) {
 // ANCHOR_END: reply
 
 // ANCHOR: span
-/// The items that `start` and `stop` name: both are counted from 0 and included, negative ones from the list's end.
+/// The items that `start` and `stop` name: both are counted from 0 and included, negative
+/// ones from the list's end.
 fn span(length: usize, start: i64, stop: i64) -> Range<usize> {
     let length = length as i64;
     let from_front = |index: i64| if index < 0 { index + length } else { index };
@@ -154,10 +181,12 @@ mod tests {
             for start in -7..7 {
                 for stop in -7..7 {
                     let named = |i: &i64| {
-                        let after = if start < 0 { *i >= length + start } else { *i >= start };
+                        let after =
+                            if start < 0 { *i >= length + start } else { *i >= start };
                         after && if stop < 0 { *i <= length + stop } else { *i <= stop }
                     };
-                    let expected: Vec<usize> = (0..length).filter(named).map(|i| i as usize).collect();
+                    let expected: Vec<usize> =
+                        (0..length).filter(named).map(|i| i as usize).collect();
                     let found: Vec<usize> = span(length as usize, start, stop).collect();
                     assert_eq!(found, expected, "{start} to {stop} of {length}");
                 }
@@ -170,7 +199,8 @@ mod tests {
     #[test]
     fn a_dump_gives_the_same_data_again() {
         let mut data = Data::default();
-        let values: Vec<Vec<u8>> = ["", "a\r\nb", "*3\r\n"].map(|text| text.as_bytes().to_vec()).into();
+        let values: Vec<Vec<u8>> =
+            ["", "a\r\nb", "*3\r\n"].map(|text| text.as_bytes().to_vec()).into();
         data.apply(Command::LPush(b"list", &values), &mut Vec::new());
         data.apply(Command::Set(b"n", 41), &mut Vec::new());
         data.apply(Command::Incr(b"n"), &mut Vec::new());
@@ -188,7 +218,10 @@ mod tests {
     fn a_trim_that_removes_nothing_changes_nothing() {
         let mut data = Data::default();
         assert_eq!(data.check(Command::LTrim(b"list", 0, 0)), Ok(false));
-        data.apply(Command::LPush(b"list", &[b"a".to_vec(), b"b".to_vec()]), &mut Vec::new());
+        data.apply(
+            Command::LPush(b"list", &[b"a".to_vec(), b"b".to_vec()]),
+            &mut Vec::new(),
+        );
         assert_eq!(data.check(Command::LTrim(b"list", 0, 1)), Ok(false));
         assert_eq!(data.check(Command::LTrim(b"list", 0, 0)), Ok(true));
         assert_eq!(data.check(Command::Incr(b"list")), Err(WRONG_TYPE));

@@ -1,10 +1,11 @@
 //! The store as a process of a server's own.
 //!
-//! The server starts its own program again in this role. A thread would be simpler, but then `fork` in the forking
-//! servers would copy one thread of several, and the store would stand in every trace and in every CPU figure.
+//! The server starts its own program again in this role. A thread would be simpler, but
+//! then `fork` in the forking servers would copy one thread of several, and the store would
+//! stand in every trace and in every CPU figure.
 //!
-//! The store ends when its standard input ends: that is a pipe whose other end the server holds, and the processes that
-//! the server forks. However those end, the kernel closes it.
+//! The store ends when its standard input ends: that is a pipe whose other end the server
+//! holds, and the processes that the server forks. However those end, the kernel closes it.
 
 use std::env;
 use std::ffi::OsString;
@@ -31,7 +32,8 @@ fn was_asked() -> bool {
     env::args_os().nth(1).is_some_and(|argument| argument == ROLE)
 }
 
-/// First thing in every server's main: if this process was started as the embedded store, serves and never returns.
+/// First thing in every server's main: if this process was started as the embedded store,
+/// serves and never returns.
 pub fn run_if_asked() {
     if was_asked() {
         let result = run(env::args_os().skip(2));
@@ -46,7 +48,8 @@ pub fn run_if_asked() {
 // ANCHOR: run
 /// Serves until standard input ends.
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
-    // Ctrl-C reaches every process of the terminal's group. The server then finishes its requests, and needs us for that.
+    // Ctrl-C reaches every process of the terminal's group. The server then finishes its
+    // requests, and needs us for that.
     block(&[Signal::SIGINT, Signal::SIGTERM]);
     let store = Store::start(&options(arguments)?)?;
     announce(store.address());
@@ -65,11 +68,15 @@ pub fn announce(address: SocketAddr) {
 fn options(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     let mut options = Options::default();
     while let Some(flag) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{ROLE}: {} needs a value", flag.display()))?;
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{ROLE}: {} needs a value", flag.display()))?;
         match flag.to_str() {
             Some("--delay") => {
                 let ms = value.to_str().and_then(|text| text.parse().ok());
-                let ms = ms.ok_or_else(|| format!("{ROLE}: --delay takes milliseconds, not {}", value.display()))?;
+                let ms = ms.ok_or_else(|| {
+                    format!("{ROLE}: --delay takes milliseconds, not {}", value.display())
+                })?;
                 options.delay = Duration::from_millis(ms);
             }
             Some("--file") => options.file = Some(value.into()),
@@ -81,9 +88,9 @@ fn options(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Str
 
 /// The running store.
 ///
-/// Dropping it closes the pipe and waits until the store has ended, for at most five seconds; then it is killed. A
-/// server that forks drops it in the first process, after its workers have ended. One that waits for *any* child gets
-/// this one, too.
+/// Dropping it closes the pipe and waits until the store has ended, for at most five
+/// seconds; then it is killed. A server that forks drops it in the first process, after its
+/// workers have ended. One that waits for *any* child gets this one, too.
 #[derive(Debug)]
 pub struct Embedded {
     child: Child,
@@ -93,8 +100,9 @@ pub struct Embedded {
 
 impl Embedded {
     // ANCHOR: start
-    /// Starts the store, and returns when it listens. `delay` is how long every reply waits, in whole milliseconds,
-    /// `file` what it appends to. Start it before opening what it should not inherit. The error is one line.
+    /// Starts the store, and returns when it listens. `delay` is how long every reply
+    /// waits, in whole milliseconds, `file` what it appends to. Start it before opening
+    /// what it should not inherit. The error is one line.
     pub fn start(delay: Duration, file: Option<&Path>) -> Result<Self, String> {
         if was_asked() {
             return Err("this program does not call store::embedded::run_if_asked first in its main".into());
@@ -103,12 +111,16 @@ impl Embedded {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(env::args_os().next().unwrap_or_default()).arg(ROLE);
         command.args(["--delay", &delay.as_millis().to_string()]);
-        command.args(file.into_iter().flat_map(|file| ["--file".as_ref(), file.as_os_str()]));
+        command
+            .args(file.into_iter().flat_map(|file| ["--file".as_ref(), file.as_os_str()]));
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|why| format!("cannot start the embedded store: {why}"))?;
+        let mut child =
+            spawned.map_err(|why| format!("cannot start the embedded store: {why}"))?;
         let pipe = child.stdin.take();
         let line = first_line(child.stdout.take());
-        let Some(address) = line.strip_prefix(LISTENING).and_then(|address| address.parse().ok()) else {
+        let Some(address) =
+            line.strip_prefix(LISTENING).and_then(|address| address.parse().ok())
+        else {
             drop(pipe);
             end(&mut child);
             return Err(failure(line));
@@ -147,7 +159,8 @@ fn failure(line: String) -> String {
     line
 }
 
-/// Waits until the store has ended, not for ever. A forked process has no such child, and nothing to wait for.
+/// Waits until the store has ended, not for ever. A forked process has no such child, and
+/// nothing to wait for.
 fn end(child: &mut Child) {
     let until = Instant::now() + PATIENCE;
     while let Ok(None) = child.try_wait() {

@@ -22,18 +22,24 @@ struct State {
 impl Ledger {
     /// Without a file everything is lost when the store ends. The error is one line.
     pub fn open(file: Option<&Path>) -> Result<Self, String> {
-        let Some(path) = file else { return Ok(Self(Mutex::new(State { data: Data::default(), log: None }))) };
+        let Some(path) = file else {
+            return Ok(Self(Mutex::new(State { data: Data::default(), log: None })));
+        };
         let mut log = Log::open(path)?;
         let data = log.replay()?;
         Ok(Self(Mutex::new(State { data, log: Some(log) })))
     }
 
     // ANCHOR: execute
-    /// Executes one request and appends its reply to `out`. Returns whether more may follow.
+    /// Executes one request and appends its reply to `out`. Returns whether more may
+    /// follow.
     pub fn execute(&self, request: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
-        // Nothing under this lock leaves the state half changed, so the lock of a thread that panicked is taken over.
+        // Nothing under this lock leaves the state half changed, so the lock of a thread
+        // that panicked is taken over.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match Command::parse(request).and_then(|command| state.record(command, request).map(|()| command)) {
+        match Command::parse(request)
+            .and_then(|command| state.record(command, request).map(|()| command))
+        {
             Ok(command) => {
                 state.data.apply(command, out);
                 state.tidy();
@@ -50,14 +56,16 @@ impl Ledger {
 
 impl State {
     // ANCHOR: record
-    /// What changes something is in the log before it happens, and a remark is on the disk before it is acknowledged.
-    /// A count is not: a lost count is not a lost remark, and is not worth waiting for the disk on every page.
+    /// What changes something is in the log before it happens, and a remark is on the disk
+    /// before it is acknowledged. A count is not: a lost count is not a lost remark, and is
+    /// not worth waiting for the disk on every page.
     fn record(&mut self, command: Command, request: &[Vec<u8>]) -> Result<(), String> {
         let changes = self.data.check(command)?;
         if let Some(log) = self.log.as_mut().filter(|_| changes) {
             let words: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
             let sync = !matches!(command, Command::Incr(_));
-            log.append(&words, sync).map_err(|why| format!("ERR nothing was stored: {why}"))?;
+            log.append(&words, sync)
+                .map_err(|why| format!("ERR nothing was stored: {why}"))?;
         }
         Ok(())
     }

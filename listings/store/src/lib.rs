@@ -1,8 +1,10 @@
-//! The store: a small server that speaks the Redis protocol, with a delay and an append-only file.
+//! The store: a small server that speaks the Redis protocol, with a delay and an
+//! append-only file.
 //!
-//! It keeps the guestbook's count and remarks for every server of the book, so that one request has something to wait
-//! for. It knows the commands that the guestbook needs and answers them with the bytes that Redis answers, so that the
-//! same client works against both.
+//! It keeps the guestbook's count and remarks for every server of the book, so that one
+//! request has something to wait for. It knows the commands that the guestbook needs and
+//! answers them with the bytes that Redis answers, so that the same client works against
+//! both.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -16,8 +18,9 @@
 //! | [`serve`] | the listening socket, and starting and stopping it all |
 //! | [`embedded`] | the store as a process of a server's own |
 //!
-//! What a client can make the store hold is bounded: a request, the replies in flight, the number of connections. What
-//! it stores is not, as in a Redis without `maxmemory`; the guestbook trims its list.
+//! What a client can make the store hold is bounded: a request, the replies in flight, the
+//! number of connections. What it stores is not, as in a Redis without `maxmemory`; the
+//! guestbook trims its list.
 #![cfg(target_os = "linux")]
 
 pub mod client;

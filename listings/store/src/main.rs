@@ -1,4 +1,5 @@
-//! The store as a program of its own, for trying it with `redis-cli` or with servers that share it.
+//! The store as a program of its own, for trying it with `redis-cli` or with servers that
+//! share it.
 
 use std::process::ExitCode;
 
@@ -39,8 +40,8 @@ mod linux {
         file: Option<PathBuf>,
     }
 
-    /// SIGTERM and SIGINT end it at once: what was acknowledged is in the file, and the next start cuts off what was
-    /// torn.
+    /// SIGTERM and SIGINT end it at once: what was acknowledged is in the file, and the
+    /// next start cuts off what was torn.
     pub fn main() -> ExitCode {
         let Flags { listen, delay, file } = flags::parse();
         match Store::start(&Options { listen, delay, file, ..Options::default() }) {

@@ -1,7 +1,8 @@
 //! Replies that wait until they are due.
 //!
-//! With a delay, the thread that reads executes and goes on reading, and another one sends each reply when its time has
-//! come. So ten requests sent at once are answered after one delay, not after ten, as by a store that is far away.
+//! With a delay, the thread that reads executes and goes on reading, and another one sends
+//! each reply when its time has come. So ten requests sent at once are answered after one
+//! delay, not after ten, as by a store that is far away.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -30,10 +31,14 @@ struct State {
 
 impl Outbox {
     // ANCHOR: put
-    /// Queues replies. Waits while too many are queued, so that a client that does not read is not read either.
+    /// Queues replies. Waits while too many are queued, so that a client that does not read
+    /// is not read either.
     pub fn put(&self, due: Instant, replies: Vec<u8>) -> io::Result<()> {
         let full = |state: &mut State| state.bytes >= MAX_WAITING && !state.abandoned;
-        let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), full)
+            .unwrap_or_else(PoisonError::into_inner);
         if state.abandoned {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -45,7 +50,8 @@ impl Outbox {
     // ANCHOR_END: put
 
     // ANCHOR: send_all
-    /// Sends each reply when it is due, until the queue is finished and empty, or the client is gone.
+    /// Sends each reply when it is due, until the queue is finished and empty, or the
+    /// client is gone.
     pub fn send_all(&self, mut to: impl Write) -> io::Result<()> {
         while let Some(replies) = self.take() {
             to.write_all(&replies).inspect_err(|_| self.abandon())?;
@@ -72,7 +78,11 @@ impl Outbox {
             if left.is_zero() {
                 return state.replies.pop_front().map(|(_, replies)| replies);
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
     // ANCHOR_END: take

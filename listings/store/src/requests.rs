@@ -1,9 +1,11 @@
 //! Bytes become requests.
 //!
-//! A request is an array of bulk strings, for example `*2\r\n$4\r\nINCR\r\n$6\r\nvisits\r\n`
-//! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>). `redis-protocol` decodes it. That decoder starts
-//! again at the first byte whenever it is called, and it follows arrays inside arrays by recursion, as deep as a client
-//! likes. So it is shown a request only when all of it is here, and when it is flat and within the limits below.
+//! A request is an array of bulk strings, for example
+//! `*2\r\n$4\r\nINCR\r\n$6\r\nvisits\r\n`
+//! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>). `redis-protocol`
+//! decodes it. That decoder starts again at the first byte whenever it is called, and it
+//! follows arrays inside arrays by recursion, as deep as a client likes. So it is shown a
+//! request only when all of it is here, and when it is flat and within the limits below.
 
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
@@ -69,10 +71,13 @@ impl Requests {
     }
 
     // ANCHOR: complete
-    /// Moves `at` to the request's end if it is here. What was looked at once is not looked at again.
+    /// Moves `at` to the request's end if it is here. What was looked at once is not looked
+    /// at again.
     fn complete(&mut self) -> Result<bool, Broken> {
         while self.missing == 0 {
-            let Some((count, after)) = self.length(b'*', MAX_ARGUMENTS)? else { return Ok(false) };
+            let Some((count, after)) = self.length(b'*', MAX_ARGUMENTS)? else {
+                return Ok(false);
+            };
             self.at = after;
             self.missing = count.max(0);
             if self.missing == 0 {
@@ -88,10 +93,15 @@ impl Requests {
     }
     // ANCHOR_END: complete
 
-    /// Where the argument at `at` ends, if all of it is here. Its announced length is checked, never reserved.
+    /// Where the argument at `at` ends, if all of it is here. Its announced length is
+    /// checked, never reserved.
     fn argument(&self) -> Result<Option<usize>, Broken> {
-        let Some((length, data)) = self.length(b'$', MAX_REQUEST as i64)? else { return Ok(None) };
-        let Ok(length) = usize::try_from(length) else { return Err(broken("invalid bulk length")) };
+        let Some((length, data)) = self.length(b'$', MAX_REQUEST as i64)? else {
+            return Ok(None);
+        };
+        let Ok(length) = usize::try_from(length) else {
+            return Err(broken("invalid bulk length"));
+        };
         let end = data + length + 2;
         if end - self.start > MAX_REQUEST {
             return Err(Broken(format!("a request is at most {MAX_REQUEST} bytes")));
@@ -110,19 +120,22 @@ impl Requests {
         if first != kind {
             return Err(unexpected(kind, first));
         }
-        let what = if kind == b'*' { "invalid multibulk length" } else { "invalid bulk length" };
+        let what =
+            if kind == b'*' { "invalid multibulk length" } else { "invalid bulk length" };
         let line = &rest[1..rest.len().min(MAX_LINE)];
         let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
             return if rest.len() < MAX_LINE { Ok(None) } else { Err(broken(what)) };
         };
-        let number = str::from_utf8(&line[..end]).ok().and_then(|text| text.parse::<i64>().ok());
+        let number =
+            str::from_utf8(&line[..end]).ok().and_then(|text| text.parse::<i64>().ok());
         match number.filter(|number| *number <= limit) {
             Some(number) => Ok(Some((number, self.at + 1 + end + 2))),
             None => Err(broken(what)),
         }
     }
 
-    /// One large request is no reason to hold its memory for as long as the connection lasts.
+    /// One large request is no reason to hold its memory for as long as the connection
+    /// lasts.
     fn give_back(&mut self) {
         if self.start == self.bytes.len() && self.bytes.capacity() > KEEP {
             self.bytes = Vec::new();
@@ -138,7 +151,9 @@ fn broken(text: &str) -> Broken {
 
 fn unexpected(kind: u8, first: u8) -> Broken {
     if kind == b'*' {
-        return broken("a request is an array of bulk strings; inline commands are not supported");
+        return broken(
+            "a request is an array of bulk strings; inline commands are not supported",
+        );
     }
     // Redis replaces what would break the line.
     let shown = if first.is_ascii_graphic() { char::from(first) } else { ' ' };
@@ -147,7 +162,9 @@ fn unexpected(kind: u8, first: u8) -> Broken {
 
 /// Decodes one whole request.
 fn arguments(request: &[u8]) -> Result<Vec<Vec<u8>>, Broken> {
-    let Ok(Some((OwnedFrame::Array(frames), _))) = decode(request) else { return Err(broken("not a request")) };
+    let Ok(Some((OwnedFrame::Array(frames), _))) = decode(request) else {
+        return Err(broken("not a request"));
+    };
     let bulk = |frame| match frame {
         OwnedFrame::BulkString(bytes) => Ok(bytes),
         _ => Err(broken("not a bulk string")),
@@ -218,7 +235,11 @@ mod tests {
             (b"*1\r\n$4\r\nPINGxx", "without its end of line"),
         ] {
             let error = error_of(bytes);
-            assert!(error.contains(text), "{:?} gave {error}", String::from_utf8_lossy(bytes));
+            assert!(
+                error.contains(text),
+                "{:?} gave {error}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
@@ -233,10 +254,16 @@ mod tests {
             assert_eq!(requests.next_request(), Ok(None));
             requests.push(part);
         }
-        assert_eq!(requests.next_request().unwrap().unwrap()[0].len(), MAX_REQUEST - head.len() - 2);
+        assert_eq!(
+            requests.next_request().unwrap().unwrap()[0].len(),
+            MAX_REQUEST - head.len() - 2
+        );
         assert_eq!(requests.bytes.capacity(), 0);
         assert_eq!(requests.offset(), MAX_REQUEST as u64);
-        assert_eq!(error_of(b"*2\r\n$1\r\na\r\n$1048560\r\n"), "a request is at most 1048576 bytes");
+        assert_eq!(
+            error_of(b"*2\r\n$1\r\na\r\n$1048560\r\n"),
+            "a request is at most 1048576 bytes"
+        );
     }
 
     #[test]
@@ -246,7 +273,9 @@ mod tests {
         for _ in 0..20_000 {
             let mut bytes = b"*2\r\n$3\r\nGET\r\n".to_vec();
             for _ in 0..40 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 bytes.push(alphabet[(state >> 33) as usize % alphabet.len()]);
             }
             let mut requests = Requests::default();

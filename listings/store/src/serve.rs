@@ -1,7 +1,8 @@
 //! The listening socket, and starting and stopping it all.
 //!
-//! One thread accepts, and each connection has one of its own, or two when replies are delayed. It is the model of the
-//! chapter "A thread for each connection", with the standard library alone.
+//! One thread accepts, and each connection has one of its own, or two when replies are
+//! delayed. It is the model of the chapter "A thread for each connection", with the
+//! standard library alone.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -19,9 +20,11 @@ use nix::sys::socket;
 use crate::client;
 use crate::ledger::Ledger;
 
-/// Bytes of stack for a connection's thread. Nothing there is deep; what is large is on the heap.
+/// Bytes of stack for a connection's thread. Nothing there is deep; what is large is on the
+/// heap.
 pub const STACK: usize = 256 << 10;
-/// Pause after a failed accept(2), which would otherwise fail again at once: out of descriptors, out of memory.
+/// Pause after a failed accept(2), which would otherwise fail again at once: out of
+/// descriptors, out of memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How a store is started.
@@ -39,7 +42,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), delay: Duration::ZERO, file: None, max_clients: 2000 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            delay: Duration::ZERO,
+            file: None,
+            max_clients: 2000,
+        }
     }
 }
 
@@ -65,16 +73,20 @@ pub struct Store {
 impl Store {
     /// Starts a store in threads of this process. The error is one line.
     pub fn start(options: &Options) -> Result<Self, String> {
-        // Beyond RLIMIT_FSIZE write(2) fails with EFBIG, and SIGXFSZ kills the process unless it is blocked. Threads
-        // inherit this.
+        // Beyond RLIMIT_FSIZE write(2) fails with EFBIG, and SIGXFSZ kills the process
+        // unless it is blocked. Threads inherit this.
         block(&[Signal::SIGXFSZ]);
         let ledger = Ledger::open(options.file.as_deref())?;
         let listen = options.listen;
-        let cannot =
-            |why: io::Error| format!("cannot listen on {listen}: {why}; give --listen another address or port");
+        let cannot = |why: io::Error| {
+            format!(
+                "cannot listen on {listen}: {why}; give --listen another address or port"
+            )
+        };
         let listener = Arc::new(TcpListener::bind(listen).map_err(cannot)?);
         // The standard library asks for a queue of 128. A second listen(2) changes that.
-        socket::listen(&*listener, socket::Backlog::MAXALLOWABLE).map_err(|why| cannot(why.into()))?;
+        socket::listen(&*listener, socket::Backlog::MAXALLOWABLE)
+            .map_err(|why| cannot(why.into()))?;
         let address = listener.local_addr().map_err(cannot)?;
         let shared = Arc::new(Shared {
             ledger,
@@ -84,14 +96,23 @@ impl Store {
             clients: Mutex::default(),
         });
         let (theirs, of_all) = (Arc::clone(&listener), Arc::clone(&shared));
-        let thread = thread::Builder::new().name("store accept".into()).spawn(move || accept(&theirs, &of_all));
-        let thread = thread.map_err(|why| format!("cannot start a thread: {why}; raise the limit on processes"))?;
+        let thread = thread::Builder::new()
+            .name("store accept".into())
+            .spawn(move || accept(&theirs, &of_all));
+        let thread = thread.map_err(|why| {
+            format!("cannot start a thread: {why}; raise the limit on processes")
+        })?;
         Ok(Self { address, listener, shared, thread: Some(thread) })
     }
 
-    /// A store for a test: on a free port of this machine, in threads of this process. The error is one line.
+    /// A store for a test: on a free port of this machine, in threads of this process. The
+    /// error is one line.
     pub fn spawn_in_process(delay: Duration, file: Option<&Path>) -> Result<Self, String> {
-        Self::start(&Options { delay, file: file.map(Path::to_path_buf), ..Options::default() })
+        Self::start(&Options {
+            delay,
+            file: file.map(Path::to_path_buf),
+            ..Options::default()
+        })
     }
 
     /// Where it listens.
@@ -144,7 +165,12 @@ fn forgive(why: io::Error) -> io::Result<()> {
     if why.kind() == io::ErrorKind::ConnectionAborted { Ok(()) } else { Err(why) }
 }
 
-fn admit<'s>(scope: &'s Scope<'s, '_>, shared: &'s Shared, id: u64, stream: TcpStream) -> io::Result<()> {
+fn admit<'s>(
+    scope: &'s Scope<'s, '_>,
+    shared: &'s Shared,
+    id: u64,
+    stream: TcpStream,
+) -> io::Result<()> {
     let stream = Arc::new(stream);
     let mut clients = shared.clients();
     if clients.len() >= shared.max_clients {

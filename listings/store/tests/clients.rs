@@ -1,4 +1,5 @@
-//! Nothing that a client does ends the store, slows it down for others, or makes it hold more than it should.
+//! Nothing that a client does ends the store, slows it down for others, or makes it hold
+//! more than it should.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -35,7 +36,10 @@ fn what_is_no_request_gets_one_error_and_a_close() {
         let mut client = process.client();
         client.send(&bytes);
         let reply = String::from_utf8(client.rest()).unwrap();
-        assert!(reply.starts_with("-ERR Protocol error: ") && reply.lines().count() == 1, "{reply:?}");
+        assert!(
+            reply.starts_with("-ERR Protocol error: ") && reply.lines().count() == 1,
+            "{reply:?}"
+        );
         assert!(answers(process.address));
     }
     assert!(process.peak_memory() < ENOUGH, "{} KiB", process.peak_memory());
@@ -93,12 +97,16 @@ fn a_store_that_is_full_says_so() {
 fn out_of_descriptors_it_waits_and_goes_on() {
     let script = "ulimit -n 20 && exec \"$0\" --listen 127.0.0.1:0";
     let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_store")]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_store")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     out.read_line(&mut first).unwrap();
-    let address = first.trim_end().strip_prefix("listening on redis://").unwrap().parse().unwrap();
+    let address =
+        first.trim_end().strip_prefix("listening on redis://").unwrap().parse().unwrap();
 
     let clients: Vec<Client> = (0..40).map(|_| Client::new(address)).collect();
     thread::sleep(Duration::from_millis(500));

@@ -1,7 +1,8 @@
 //! The store as a process of its own, started by a program that is this test itself.
 //!
-//! What it starts begins with the same `main` as a server: first the store's role, then its own. The environment says
-//! which part of the test it plays, since the arguments belong to the store and to cargo.
+//! What it starts begins with the same `main` as a server: first the store's role, then its
+//! own. The environment says which part of the test it plays, since the arguments belong to
+//! the store and to cargo.
 
 #[cfg(target_os = "linux")]
 mod support;
@@ -70,7 +71,10 @@ mod linux {
             ("it ends when its owner is killed", ends_with_a_killed_owner),
             ("it outlives the signals that a terminal sends to all", outlives_signals),
             ("it starts from a program that was replaced", starts_from_a_replaced_program),
-            ("a main that forgets the role starts no endless row", a_forgotten_role_is_told),
+            (
+                "a main that forgets the role starts no endless row",
+                a_forgotten_role_is_told,
+            ),
             ("why it did not start is one line", a_failure_is_one_line),
         ] {
             test();
@@ -81,7 +85,11 @@ mod linux {
     /// This program again, in a part of its own, and the first line that it says.
     fn play(part: &str, program: &Path) -> (Child, String) {
         let mut command = Command::new(program);
-        command.env(PART, part).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .env(PART, part)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -108,7 +116,10 @@ mod linux {
         for n in 1..3 {
             let store = Embedded::start(delay, Some(&file)).unwrap();
             let start = Instant::now();
-            assert_eq!(Client::new(store.address()).ask("LPUSH list a"), OwnedFrame::Integer(n));
+            assert_eq!(
+                Client::new(store.address()).ask("LPUSH list a"),
+                OwnedFrame::Integer(n)
+            );
             assert!(start.elapsed() >= delay);
             let why = Embedded::start(delay, Some(&file)).unwrap_err();
             assert!(why.contains("in use by another store"), "{why}");
@@ -131,7 +142,11 @@ mod linux {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             killpg(Pid::from_raw(child.id() as i32), signal).unwrap();
             std::thread::sleep(Duration::from_millis(50));
-            assert_eq!(client.ask("PING"), OwnedFrame::SimpleString("PONG".into()), "after {signal}");
+            assert_eq!(
+                client.ask("PING"),
+                OwnedFrame::SimpleString("PONG".into()),
+                "after {signal}"
+            );
         }
         drop(child.stdin.take());
         assert!(child.wait().unwrap().success());
@@ -158,8 +173,14 @@ mod linux {
 
     fn a_failure_is_one_line() {
         let start = Instant::now();
-        let why = Embedded::start(Duration::ZERO, Some(Path::new("/no/such/folder/log"))).unwrap_err();
-        assert!(why.contains("/no/such/folder/log") && why.contains("No such file") && !why.contains('\n'), "{why}");
+        let why = Embedded::start(Duration::ZERO, Some(Path::new("/no/such/folder/log")))
+            .unwrap_err();
+        assert!(
+            why.contains("/no/such/folder/log")
+                && why.contains("No such file")
+                && !why.contains('\n'),
+            "{why}"
+        );
         assert!(start.elapsed() < AGES);
     }
 }

@@ -1,5 +1,5 @@
-//! What was acknowledged is in the file, once and whole, whatever ends the store; data and log agree, whatever the disk
-//! says.
+//! What was acknowledged is in the file, once and whole, whatever ends the store; data and
+//! log agree, whatever the disk says.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -32,7 +32,10 @@ fn store_at(listen: &str, file: &Path) -> Output {
 /// One line on standard error, exit code 1, nothing on standard output.
 fn assert_refused(output: &Output, says: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(says) && said.lines().count() == 1, "{said:?} does not say {says:?} in one line");
+    assert!(
+        said.contains(says) && said.lines().count() == 1,
+        "{said:?} does not say {says:?} in one line"
+    );
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
 }
 
@@ -41,7 +44,13 @@ fn words_in(file: &Path) -> Vec<String> {
     requests.push(&fs::read(file).unwrap());
     let mut found = Vec::new();
     while let Some(words) = requests.next_request().unwrap() {
-        found.push(words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" "));
+        found.push(
+            words
+                .iter()
+                .map(|word| String::from_utf8_lossy(word))
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
     }
     assert_eq!(requests.unfinished(), b"", "a torn record");
     found
@@ -69,7 +78,11 @@ fn a_restart_forgets_nothing_and_shortens_the_log() {
     let mut words = words_in(&file);
     words.sort();
     assert_eq!(words, ["LPUSH list b3", "LPUSH list c3", "SET n 6"]);
-    assert_eq!(fs::read_dir(&*scratch).unwrap().count(), 1, "something was left beside the log");
+    assert_eq!(
+        fs::read_dir(&*scratch).unwrap().count(),
+        1,
+        "something was left beside the log"
+    );
 }
 
 #[test]
@@ -78,9 +91,16 @@ fn only_what_changes_something_is_logged() {
     let file = scratch.join("log");
     let store = open(&file).unwrap();
     let mut client = Client::new(store.address());
-    for words in
-        ["INCR n", "INCR", "GET n", "LPUSH n a", "LTRIM list 0 9", "LPUSH list a", "LTRIM list 0 9", "INCR list"]
-    {
+    for words in [
+        "INCR n",
+        "INCR",
+        "GET n",
+        "LPUSH n a",
+        "LTRIM list 0 9",
+        "LPUSH list a",
+        "LTRIM list 0 9",
+        "INCR list",
+    ] {
         client.ask(words);
     }
     assert_eq!(words_in(&file), ["INCR n", "LPUSH list a"]);
@@ -103,7 +123,13 @@ fn a_torn_record_is_cut_off_wherever_it_is_torn() {
     let other = Process::start(&[]);
     let output = store_at(&other.address.to_string(), &file); // A port in use: it reads its file, then it ends.
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(&format!("at byte {}, was torn: its 9 bytes were cut off", whole.len())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "at byte {}, was torn: its 9 bytes were cut off",
+            whole.len()
+        )),
+        "{said}"
+    );
 }
 
 #[test]
@@ -142,7 +168,10 @@ fn a_file_belongs_to_one_store() {
     let first = Process::start(&["--file", file.to_str().unwrap()]);
     assert_eq!(first.client().ask("LPUSH list a"), OwnedFrame::Integer(1));
     for name in [&file, &other] {
-        assert_refused(&run_to_its_end(&["--file", name.to_str().unwrap()]), "in use by another store");
+        assert_refused(
+            &run_to_its_end(&["--file", name.to_str().unwrap()]),
+            "in use by another store",
+        );
     }
     assert_eq!(first.client().list("list"), ["a"]);
     drop(first);
@@ -182,7 +211,10 @@ fn without_room_for_a_shorter_log_the_old_one_serves() {
     fs::write(&file, [line("LPUSH list a"), torn[..400].to_vec()].concat()).unwrap();
     for round in 2..4 {
         let store = open(&file).unwrap();
-        assert_eq!(Client::new(store.address()).ask("LPUSH list a"), OwnedFrame::Integer(round));
+        assert_eq!(
+            Client::new(store.address()).ask("LPUSH list a"),
+            OwnedFrame::Integer(round)
+        );
     }
     assert_eq!(words_in(&file), ["LPUSH list a"; 3]);
 }
@@ -191,7 +223,8 @@ fn refused(reply: &OwnedFrame) -> bool {
     matches!(reply, OwnedFrame::Error(text) if text.starts_with("ERR nothing was stored: "))
 }
 
-/// Row 18 of the fault table: a full disk, as RLIMIT_FSIZE shows it, in the middle of a record.
+/// Row 18 of the fault table: a full disk, as RLIMIT_FSIZE shows it, in the middle of a
+/// record.
 #[test]
 fn what_does_not_fit_did_not_happen() {
     let scratch = Scratch::new();
@@ -229,7 +262,11 @@ fn what_does_not_fit_did_not_happen() {
 #[test]
 fn a_device_that_is_full_is_left_alone() {
     let full = Path::new("/dev/full");
-    let Some(device) = OpenOptions::new().write(true).open(full).ok().filter(|mut file| file.write(b"x").is_err())
+    let Some(device) = OpenOptions::new()
+        .write(true)
+        .open(full)
+        .ok()
+        .filter(|mut file| file.write(b"x").is_err())
     else {
         return eprintln!("skipped: there is no /dev/full here that refuses writes");
     };
@@ -254,5 +291,8 @@ fn a_wrong_start_is_one_line() {
     let other = Process::start(&[]);
     assert_refused(&store_at(&other.address.to_string(), &scratch.join("log")), "in use");
     let usage = run_to_its_end(&["--delay", "soon"]);
-    assert_eq!((usage.status.code(), usage.stderr.iter().filter(|byte| **byte == b'\n').count()), (Some(2), 1));
+    assert_eq!(
+        (usage.status.code(), usage.stderr.iter().filter(|byte| **byte == b'\n').count()),
+        (Some(2), 1)
+    );
 }

@@ -1,7 +1,9 @@
-//! Row 18 of the fault table: SIGKILL while remarks are written. Every acknowledged remark is there once, none is torn.
+//! Row 18 of the fault table: SIGKILL while remarks are written. Every acknowledged remark
+//! is there once, none is torn.
 //!
-//! 20 kills; WHO_WAITS_KILLS=200 is the long form. A kill cannot show that a remark waited for the disk, since what was
-//! written survives in the kernel. That a power failure would find it there, too, the order of the system calls shows.
+//! 20 kills; WHO_WAITS_KILLS=200 is the long form. A kill cannot show that a remark waited
+//! for the disk, since what was written survives in the kernel. That a power failure would
+//! find it there, too, the order of the system calls shows.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -17,11 +19,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use redis_protocol::resp2::types::OwnedFrame;
 use support::{Client, Process, Scratch, command, line};
 
-/// Writes remarks until the store is gone. Returns what was sent, and how many of them were acknowledged.
+/// Writes remarks until the store is gone. Returns what was sent, and how many of them were
+/// acknowledged.
 fn write_remarks(mut client: Client, name: &str) -> (Vec<String>, usize) {
     let mut sent = Vec::new();
     loop {
-        let remark = format!("{name}-{}-{}", sent.len(), "x".repeat(sent.len() * 997 % 9000));
+        let remark =
+            format!("{name}-{}-{}", sent.len(), "x".repeat(sent.len() * 997 % 9000));
         sent.push(remark.clone());
         let written = client.stream.write_all(&line(&format!("LPUSH list {remark}")));
         match written.ok().and_then(|()| client.reply()) {
@@ -43,17 +47,27 @@ fn a_while(limit: u64) -> Duration {
 
 /// A kill while the log is replayed and compacted.
 fn kill_at_start(file: &Path) {
-    let mut child =
-        command(&["--file", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command(&["--file", file.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     thread::sleep(a_while(8));
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// Three clients write, then the kill comes.
-fn kill_under_load(mut process: Process, round: usize, sent: &mut BTreeSet<String>, kept: &mut BTreeSet<String>) {
+fn kill_under_load(
+    mut process: Process,
+    round: usize,
+    sent: &mut BTreeSet<String>,
+    kept: &mut BTreeSet<String>,
+) {
     let writers = (0..3).map(|n| (process.client(), format!("{round}-{n}")));
-    let clients: Vec<_> = writers.map(|(client, name)| thread::spawn(move || write_remarks(client, &name))).collect();
+    let clients: Vec<_> = writers
+        .map(|(client, name)| thread::spawn(move || write_remarks(client, &name)))
+        .collect();
     thread::sleep(Duration::from_millis(5) + a_while(40));
     process.child.kill().unwrap();
     for client in clients {
@@ -88,8 +102,10 @@ fn kill_often(rounds: usize) -> usize {
 
 #[test]
 fn every_acknowledged_remark_survives_a_kill() {
-    let kills = std::env::var("WHO_WAITS_KILLS").map_or(20, |n| n.parse().expect("WHO_WAITS_KILLS is a number"));
-    let kept: usize = (0..kills).step_by(20).map(|done| kill_often(20.min(kills - done))).sum();
+    let kills = std::env::var("WHO_WAITS_KILLS")
+        .map_or(20, |n| n.parse().expect("WHO_WAITS_KILLS is a number"));
+    let kept: usize =
+        (0..kills).step_by(20).map(|done| kill_often(20.min(kills - done))).sum();
     println!("{kills} kills, {kept} remarks kept");
     assert!(kept >= kills, "hardly anything was written");
 }
@@ -99,10 +115,25 @@ fn a_remark_is_on_the_disk_before_it_is_acknowledged_and_a_count_need_not_be() {
     let scratch = Scratch::new();
     let (trace, file) = (scratch.join("trace"), scratch.join("log"));
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", "trace=pwrite64,fdatasync,sendto", "-o", trace.to_str().unwrap()]);
-    command.args([env!("CARGO_BIN_EXE_store"), "embedded-store", "--file", file.to_str().unwrap()]);
-    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let Ok(mut child) = spawned else { return eprintln!("skipped: strace is not installed") };
+    command.args([
+        "-f",
+        "-qq",
+        "-e",
+        "trace=pwrite64,fdatasync,sendto",
+        "-o",
+        trace.to_str().unwrap(),
+    ]);
+    command.args([
+        env!("CARGO_BIN_EXE_store"),
+        "embedded-store",
+        "--file",
+        file.to_str().unwrap(),
+    ]);
+    let spawned =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = spawned else {
+        return eprintln!("skipped: strace is not installed");
+    };
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let Some(address) = first.trim_end().strip_prefix("listening on redis://") else {
@@ -118,11 +149,22 @@ fn a_remark_is_on_the_disk_before_it_is_acknowledged_and_a_count_need_not_be() {
     child.wait().unwrap();
     let calls = fs::read_to_string(&trace).unwrap();
     let names = ["pwrite64", "fdatasync", "sendto"];
-    let calls: Vec<&str> =
-        calls.lines().filter_map(|line| names.into_iter().find(|name| line.contains(*name))).collect();
+    let calls: Vec<&str> = calls
+        .lines()
+        .filter_map(|line| names.into_iter().find(|name| line.contains(*name)))
+        .collect();
     assert_eq!(
         calls,
-        ["pwrite64", "sendto", "pwrite64", "fdatasync", "sendto", "pwrite64", "fdatasync", "sendto"],
+        [
+            "pwrite64",
+            "sendto",
+            "pwrite64",
+            "fdatasync",
+            "sendto",
+            "pwrite64",
+            "fdatasync",
+            "sendto"
+        ],
         "INCR, LPUSH, LTRIM"
     );
 }

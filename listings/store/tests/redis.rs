@@ -1,7 +1,8 @@
 //! The store's replies are those of Redis, byte for byte.
 //!
-//! The table is checked against the store always, and against a real Redis where WHO_WAITS_REDIS=host:port names one;
-//! so are random requests. Only keys that begin with `who-waits-test-` are touched there, and deleted at the end.
+//! The table is checked against the store always, and against a real Redis where
+//! WHO_WAITS_REDIS=host:port names one; so are random requests. Only keys that begin with
+//! `who-waits-test-` are touched there, and deleted at the end.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use store::Store;
 use support::{Client, line, request};
 
-/// Requests in words and the replies they get, one connection after the other. `K` and `L` are keys.
+/// Requests in words and the replies they get, one connection after the other. `K` and `L`
+/// are keys.
 const TABLE: &[(&str, &str)] = &[
     ("PING", "+PONG\r\n"),
     ("ping", "+PONG\r\n"),
@@ -26,8 +28,14 @@ const TABLE: &[(&str, &str)] = &[
     ("InCr K 1", "-ERR wrong number of arguments for 'incr' command\r\n"),
     ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
     ("LPUSH K a", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
-    ("LRANGE K 0 1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
-    ("LTRIM K 0 1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+    (
+        "LRANGE K 0 1",
+        "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+    ),
+    (
+        "LTRIM K 0 1",
+        "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+    ),
     ("LRANGE K 0 x", "-ERR value is not an integer or out of range\r\n"),
     ("LRANGE L 0 -1", "*0\r\n"),
     ("LTRIM L 0 -1", "+OK\r\n"),
@@ -40,7 +48,10 @@ const TABLE: &[(&str, &str)] = &[
     ("LRANGE L -2 9", "*2\r\n$1\r\nb\r\n$1\r\na\r\n"),
     ("LRANGE L 2 1", "*0\r\n"),
     ("LRANGE L 4 9", "*0\r\n"),
-    ("LRANGE L -9223372036854775808 9223372036854775807", "*4\r\n$1\r\nd\r\n$1\r\nc\r\n$1\r\nb\r\n$1\r\na\r\n"),
+    (
+        "LRANGE L -9223372036854775808 9223372036854775807",
+        "*4\r\n$1\r\nd\r\n$1\r\nc\r\n$1\r\nb\r\n$1\r\na\r\n",
+    ),
     ("LRANGE L 0 9223372036854775808", "-ERR value is not an integer or out of range\r\n"),
     ("LRANGE L +0 1", "-ERR value is not an integer or out of range\r\n"),
     ("LRANGE L 00 1", "-ERR value is not an integer or out of range\r\n"),
@@ -79,7 +90,8 @@ fn with_keys(words: &str) -> Vec<u8> {
 }
 
 fn follows_the_table(address: SocketAddr) {
-    let everything: Vec<u8> = TABLE.iter().flat_map(|(words, _)| with_keys(words)).collect();
+    let everything: Vec<u8> =
+        TABLE.iter().flat_map(|(words, _)| with_keys(words)).collect();
     let expected: String = TABLE.iter().map(|(_, reply)| *reply).collect();
     let mut client = Client::new(address);
     client.send(&everything);
@@ -98,27 +110,38 @@ fn store() -> Store {
 /// The Redis to compare with, if there is one.
 fn redis() -> Option<SocketAddr> {
     let Ok(name) = std::env::var("WHO_WAITS_REDIS") else {
-        eprintln!("skipped: not compared with a real Redis, since WHO_WAITS_REDIS=host:port names none");
+        eprintln!(
+            "skipped: not compared with a real Redis, since WHO_WAITS_REDIS=host:port names none"
+        );
         return None;
     };
-    let mut addresses = name.to_socket_addrs().unwrap_or_else(|why| panic!("WHO_WAITS_REDIS={name}: {why}"));
+    let mut addresses = name
+        .to_socket_addrs()
+        .unwrap_or_else(|why| panic!("WHO_WAITS_REDIS={name}: {why}"));
     addresses.next()
 }
 
-/// Requests chosen at random from few keys, few values and many indexes, all of them in one piece, QUIT last.
+/// Requests chosen at random from few keys, few values and many indexes, all of them in one
+/// piece, QUIT last.
 fn random_requests(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut below = |n: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % n
     };
     let mut bytes = Vec::new();
     for _ in 0..300 {
-        let name = ["PING", "incr", "GET", "LPUSH", "LPUSH", "LRANGE", "LRANGE", "LTRIM"][below(8) as usize];
+        let name = ["PING", "incr", "GET", "LPUSH", "LPUSH", "LRANGE", "LRANGE", "LTRIM"]
+            [below(8) as usize];
         let mut words = vec![name.to_owned(), key(["r", "s", "t"][below(3) as usize])];
         for _ in 0..[0, 1, 2, 2, 2, 3][below(6) as usize] {
-            words
-                .push(["0", "1", "-1", "-3", "5", "", "a\r\nb", "01", "9223372036854775807"][below(9) as usize].into());
+            words.push(
+                ["0", "1", "-1", "-3", "5", "", "a\r\nb", "01", "9223372036854775807"]
+                    [below(9) as usize]
+                    .into(),
+            );
         }
         bytes.extend(request(&words.iter().map(String::as_bytes).collect::<Vec<_>>()));
     }

@@ -7,7 +7,10 @@ use std::time::Instant;
 
 fn main() -> io::Result<()> {
     let start = Instant::now();
-    let mut child = Command::new("sh").args(["-c", "sleep 0.3; printf hello"]).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new("sh")
+        .args(["-c", "sleep 0.3; printf hello"])
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut pipe = child.stdout.take().expect("its standard output is our pipe");
 
     let mut buffer = [0; 64];

@@ -1,4 +1,5 @@
-//! Four clients ask the iterative server for the guestbook at the same moment. The store takes 200 ms for each page.
+//! Four clients ask the iterative server for the guestbook at the same moment. The store
+//! takes 200 ms for each page.
 
 use std::process::ExitCode;
 
@@ -6,7 +7,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match four::clients() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => flags::fail(flags::FAILED, format_args!("cannot stand in line: {error}; run it again")),
+        Err(error) => flags::fail(
+            flags::FAILED,
+            format_args!("cannot stand in line: {error}; run it again"),
+        ),
     }
 }
 
@@ -34,7 +38,8 @@ mod four {
     pub fn clients() -> io::Result<()> {
         let address = start_server()?;
         let start = Instant::now();
-        // The listen queue is first come, first served: connect in order, and send in order.
+        // The listen queue is first come, first served: connect in order, and send in
+        // order.
         let mut connected = Vec::new();
         for client in 1..=4 {
             let mut stream = TcpStream::connect(address)?;
@@ -45,7 +50,9 @@ mod four {
             let mut page = Vec::new();
             stream.read_to_end(&mut page)?;
             let (since, now) = (since.as_millis(), start.elapsed().as_millis());
-            println!("client {client}: connected after {since:>3} ms, has its page after {now:>3} ms");
+            println!(
+                "client {client}: connected after {since:>3} ms, has its page after {now:>3} ms"
+            );
         }
         Ok(())
     }
@@ -53,7 +60,8 @@ mod four {
 
     /// The server in a thread, so that one program shows both sides.
     fn start_server() -> io::Result<SocketAddr> {
-        let store = Store::spawn_in_process(Duration::from_millis(200), None).map_err(io::Error::other)?;
+        let store = Store::spawn_in_process(Duration::from_millis(200), None)
+            .map_err(io::Error::other)?;
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 16)?;
         let address = SocketAddr::try_from(getsockname(&listener)?)?;
         let files = Files::new(Path::new("."), true)?;

@@ -1,4 +1,5 @@
-//! One page of the guestbook, from a store that takes 140 ms: what the server did meanwhile.
+//! One page of the guestbook, from a store that takes 140 ms: what the server did
+//! meanwhile.
 
 use std::process::ExitCode;
 
@@ -6,7 +7,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match one::page() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => flags::fail(flags::FAILED, format_args!("cannot serve one page: {error}; run it again")),
+        Err(error) => flags::fail(
+            flags::FAILED,
+            format_args!("cannot serve one page: {error}; run it again"),
+        ),
     }
 }
 
@@ -38,7 +42,12 @@ mod one {
         let address = SocketAddr::try_from(getsockname(&listener)?)?;
         let client = StoreClient::new(store.address(), Duration::from_secs(2));
         let settings = Settings { keep_alive: false, ..Settings::default() };
-        let mut worker = Worker::new(Files::new(Path::new("."), true)?, client, settings, Duration::ZERO);
+        let mut worker = Worker::new(
+            Files::new(Path::new("."), true)?,
+            client,
+            settings,
+            Duration::ZERO,
+        );
         let browser = thread::spawn(move || ask(address));
 
         let connection = accept_with(&listener, SocketFlags::CLOEXEC)?;
@@ -52,14 +61,18 @@ mod one {
         println!("one page, from a store that takes {} ms", DELAY.as_millis());
         println!("the server had the request for   {:>7.2} ms", wall.as_secs_f64() * 1e3);
         println!("the processor worked on it for   {:>7.2} ms", cpu.as_secs_f64() * 1e3);
-        println!("somebody waited for              {:>7.2} ms", (wall - cpu).as_secs_f64() * 1e3);
+        println!(
+            "somebody waited for              {:>7.2} ms",
+            (wall - cpu).as_secs_f64() * 1e3
+        );
         Ok(())
     }
 
     /// For how long a processor has executed this thread.
     fn cpu_time() -> Duration {
         let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_nanos(time.tv_nsec.unsigned_abs())
+        Duration::from_secs(time.tv_sec.unsigned_abs())
+            + Duration::from_nanos(time.tv_nsec.unsigned_abs())
     }
 
     fn ask(address: SocketAddr) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! Two questions to a store that takes 100 ms for each answer: one after the other, and together.
+//! Two questions to a store that takes 100 ms for each answer: one after the other, and
+//! together.
 
 use std::process::ExitCode;
 
@@ -6,7 +7,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match ask::twice() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => flags::fail(flags::FAILED, format_args!("cannot ask the store: {error}; run it again")),
+        Err(error) => flags::fail(
+            flags::FAILED,
+            format_args!("cannot ask the store: {error}; run it again"),
+        ),
     }
 }
 
@@ -28,7 +32,8 @@ mod ask {
     const FETCH: &[u8] = b"*4\r\n$6\r\nLRANGE\r\n$7\r\nremarks\r\n$1\r\n0\r\n$2\r\n19\r\n";
 
     pub fn twice() -> io::Result<()> {
-        let store = Store::spawn_in_process(Duration::from_millis(100), None).map_err(io::Error::other)?;
+        let store = Store::spawn_in_process(Duration::from_millis(100), None)
+            .map_err(io::Error::other)?;
         let mut stream = TcpStream::connect(store.address())?;
 
         let start = Instant::now();
@@ -43,11 +48,19 @@ mod ask {
     }
 
     /// Sends commands, and waits until all their replies are there.
-    fn exchange(stream: &mut TcpStream, commands: &[u8], expected: &[u8]) -> io::Result<()> {
+    fn exchange(
+        stream: &mut TcpStream,
+        commands: &[u8],
+        expected: &[u8],
+    ) -> io::Result<()> {
         stream.write_all(commands)?;
         let mut replies = vec![0; expected.len()];
         stream.read_exact(&mut replies)?;
-        if replies == expected { Ok(()) } else { Err(io::Error::other("another reply came than was expected")) }
+        if replies == expected {
+            Ok(())
+        } else {
+            Err(io::Error::other("another reply came than was expected"))
+        }
     }
     // ANCHOR_END: round-trips
 }

@@ -23,7 +23,11 @@ impl Scratch {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
-            let name = format!("store-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let name = format!(
+                "store-{}-{}",
+                std::process::id(),
+                NEXT.fetch_add(1, Ordering::Relaxed)
+            );
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
@@ -92,7 +96,9 @@ impl Client {
             match self.stream.read(&mut chunk) {
                 Ok(n @ 1..) => self.unread.extend(&chunk[..n]),
                 Err(why) if why.kind() == ErrorKind::Interrupted => {} // With a timeout, recv(2) is not restarted.
-                Err(why) if why.kind() == ErrorKind::WouldBlock => panic!("no reply, and no end, within {AGES:?}"),
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    panic!("no reply, and no end, within {AGES:?}")
+                }
                 _ => return None,
             }
         }
@@ -120,7 +126,9 @@ impl Client {
 
     /// A list's items as text, oldest first.
     pub fn list(&mut self, key: &str) -> Vec<String> {
-        let OwnedFrame::Array(items) = self.ask(&format!("LRANGE {key} 0 -1")) else { panic!("not a list") };
+        let OwnedFrame::Array(items) = self.ask(&format!("LRANGE {key} 0 -1")) else {
+            panic!("not a list")
+        };
         let text = |item| match item {
             OwnedFrame::BulkString(bytes) => String::from_utf8(bytes).unwrap(),
             other => panic!("{other:?} in a list"),
@@ -134,7 +142,9 @@ pub fn answers(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
     stream.set_read_timeout(Some(AGES)).unwrap();
     let mut reply = [0; 7];
-    stream.write_all(&line("PING")).is_ok() && stream.read_exact(&mut reply).is_ok() && reply == *b"+PONG\r\n"
+    stream.write_all(&line("PING")).is_ok()
+        && stream.read_exact(&mut reply).is_ok()
+        && reply == *b"+PONG\r\n"
 }
 
 /// Waits until `true`, and panics after ages.
@@ -159,16 +169,25 @@ impl Process {
 
     /// With RLIMIT_FSIZE at so many blocks of `ulimit`, which are 512 or 1024 bytes.
     pub fn start_limited(blocks: u32, file: &Path) -> Self {
-        let script = format!("ulimit -f {blocks} && exec \"$0\" --listen 127.0.0.1:0 --file \"$1\"");
-        Self::run(Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_store")]).arg(file))
+        let script =
+            format!("ulimit -f {blocks} && exec \"$0\" --listen 127.0.0.1:0 --file \"$1\"");
+        Self::run(
+            Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_store")]).arg(file),
+        )
     }
 
     fn run(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        let address = first.trim_end().strip_prefix("listening on redis://").map(|address| address.parse().unwrap());
-        Self { child, address: address.unwrap_or_else(|| panic!("the store said {first:?}")) }
+        let address = first
+            .trim_end()
+            .strip_prefix("listening on redis://")
+            .map(|address| address.parse().unwrap());
+        Self {
+            child,
+            address: address.unwrap_or_else(|| panic!("the store said {first:?}")),
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -177,7 +196,8 @@ impl Process {
 
     /// Peak resident memory in KiB: VmHWM of proc_pid_status(5).
     pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
@@ -190,7 +210,8 @@ impl Drop for Process {
     }
 }
 
-/// What a store that does not start leaves behind. One that starts is killed, and the test fails.
+/// What a store that does not start leaves behind. One that starts is killed, and the test
+/// fails.
 pub fn output(command: &mut Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();

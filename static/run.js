@@ -1,0 +1,212 @@
+// The Run button under an output block that a listing made.
+//
+// The book's own server (`cargo book`) puts a token into the pages that it serves. A page without it is a page of the
+// static site: there the recorded output stands alone, and this script does nothing.
+"use strict";
+(() => {
+    const token = document.querySelector('meta[name="run-token"]')?.content;
+    if (!token) {
+        return;
+    }
+    // A server prints for half an hour; a page shows the end of it.
+    const LINES = 1000;
+
+    function post(path, body, signal) {
+        const headers = { "content-type": "application/json", "x-run-token": token };
+        return fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+    }
+
+    function make(tag, className, text) {
+        const element = document.createElement(tag);
+        element.className = className;
+        if (text !== undefined) {
+            element.textContent = text;
+        }
+        return element;
+    }
+
+    function seconds(ms) {
+        return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`;
+    }
+
+    // Calls `told` with each line of the answer's body, parsed, as it arrives.
+    async function lines(response, told) {
+        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+        let rest = "";
+        for (;;) {
+            const { done, value } = await reader.read();
+            if (done) {
+                return;
+            }
+            const pieces = (rest + value).split("\n");
+            rest = pieces.pop();
+            pieces.forEach((piece) => told(JSON.parse(piece)));
+        }
+    }
+
+    function equip(code, name) {
+        const recorded = code.closest("pre");
+        const box = make("div", "run");
+        const bar = make("div", "run-bar");
+        const go = make("button", "run-button", "Run");
+        const stop = make("button", "run-button", "Stop");
+        const status = make("span", "run-status");
+        go.type = stop.type = "button";
+        go.setAttribute("aria-label", `Run ${name} on this machine`);
+        stop.setAttribute("aria-label", `Stop ${name}`);
+        status.setAttribute("role", "status");
+        stop.hidden = true;
+        bar.append(go, stop, status);
+
+        const live = make("div", "run-live");
+        const label = make("p", "run-label");
+        const at = make("div", "run-at");
+        const output = make("pre", "run-output");
+        const text = make("code", "run-lines");
+        live.hidden = true;
+        at.hidden = true;
+        output.tabIndex = 0;
+        output.setAttribute("role", "region");
+        output.setAttribute("aria-label", `Output of ${name} on this machine`);
+        output.append(text);
+        live.append(label, at, output);
+        box.append(bar, live);
+        recorded.after(box);
+        // Left and right scroll the output; they do not turn the book's page.
+        box.addEventListener("keydown", (event) => {
+            if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+                event.stopPropagation();
+            }
+        });
+
+        let id = null;
+        let dropped = 0;
+
+        function add(line, className) {
+            const atEnd = output.scrollTop + output.clientHeight >= output.scrollHeight - 4;
+            text.append(make("span", className, line + "\n"));
+            while (text.childElementCount > LINES) {
+                text.firstElementChild.remove();
+                dropped += 1;
+            }
+            output.hidden = false;
+            if (atEnd) {
+                output.scrollTop = output.scrollHeight;
+            }
+        }
+
+        function listening(event) {
+            const link = make("a", "", event.url);
+            link.href = event.url;
+            link.target = "_blank";
+            link.rel = "noopener";
+            const line = make("p", "", "It listens on ");
+            line.append(link, event.tries.length ? ". Try:" : ".");
+            at.replaceChildren(line);
+            for (const suggestion of event.tries) {
+                const row = make("div", "run-try");
+                const command = make("code", "", suggestion);
+                const copy = make("button", "run-button", "Copy");
+                copy.type = "button";
+                copy.setAttribute("aria-label", `Copy ${suggestion}`);
+                copy.addEventListener("click", async () => {
+                    await navigator.clipboard.writeText(suggestion);
+                    copy.textContent = "Copied";
+                    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+                });
+                row.append(command, copy);
+                at.append(row);
+            }
+            at.hidden = false;
+        }
+
+        function told(event) {
+            switch (event.event) {
+            case "accepted":
+                id = event.id;
+                label.textContent = `on your kernel, ${event.kernel}`;
+                break;
+            case "build":
+                add(event.line, "run-build");
+                break;
+            case "started":
+                text.replaceChildren();
+                add(`$ ${event.command}`, "run-command");
+                status.textContent = "running";
+                break;
+            case "out":
+                add(event.line, "run-out");
+                break;
+            case "err":
+                add(event.line, "run-err");
+                break;
+            case "listening":
+                listening(event);
+                status.textContent = "listening";
+                break;
+            case "ended":
+                status.textContent = event.ms ? `${event.how}, after ${seconds(event.ms)}` : event.how;
+                status.classList.toggle("run-failed", !event.ok);
+                id = "ended";
+                break;
+            }
+        }
+
+        go.addEventListener("click", async () => {
+            id = null;
+            dropped = 0;
+            text.replaceChildren();
+            at.hidden = true;
+            live.hidden = false;
+            output.hidden = true;
+            label.textContent = "";
+            status.classList.remove("run-failed");
+            status.textContent = "compiling";
+            stop.hidden = false;
+            stop.disabled = false;
+            stop.focus();
+            go.hidden = true;
+            try {
+                const response = await post("/api/run", { name });
+                if (response.ok) {
+                    await lines(response, told);
+                    if (id !== "ended") {
+                        throw new Error("the book's server has gone");
+                    }
+                } else {
+                    throw new Error((await response.text()).trim() || `the book's server answers ${response.status}`);
+                }
+            } catch (error) {
+                status.textContent = `not run: ${error.message}`;
+                status.classList.add("run-failed");
+            }
+            if (dropped) {
+                text.prepend(make("span", "run-build", `(${dropped} earlier lines are not shown)\n`));
+            }
+            at.hidden = true;
+            live.hidden = !text.hasChildNodes();
+            const hadFocus = stop === document.activeElement;
+            stop.hidden = true;
+            go.hidden = false;
+            go.textContent = "Run again";
+            if (hadFocus) {
+                go.focus();
+            }
+        });
+
+        stop.addEventListener("click", () => {
+            if (id) {
+                stop.disabled = true;
+                status.textContent = "stopping";
+                post("/api/stop", { id });
+            }
+        });
+    }
+
+    for (const code of document.querySelectorAll('pre > code[class*="run="]')) {
+        const name = [...code.classList].find((word) => word.startsWith("run="))?.slice(4);
+        if (name) {
+            equip(code, name);
+        }
+    }
+})();
