@@ -492,3 +492,17 @@ fn keep_alive_is_the_client_s_wish_and_the_server_s_leave() {
         "the second request was read and is not answered"
     );
 }
+
+#[test]
+fn a_refused_head_request_has_no_body_either() {
+    for request in [
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "\r\nHEAD / HTTP/1.1\n",
+        "HEAD /% HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut driver = driver();
+        driver.send(request);
+        let text = String::from_utf8_lossy(&driver.out).into_owned();
+        assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("\r\n\r\n"), "{text}");
+    }
+}

@@ -338,10 +338,11 @@ impl<F> Connection<F> {
         if self.deadline().is_none_or(|deadline| now.mono < deadline) {
             return;
         }
-        match self.state {
+        match &self.state {
             _ if self.sending.is_some() => self.fail(),
             State::Head if self.input.is_empty() => self.close(false),
-            State::Head | State::Body(_) => self.refuse(408, now),
+            State::Head => self.refuse(408, asks_for_head(&self.input), now),
+            State::Body(body) => self.refuse(408, body.0.answering.head_only, now),
             State::Ready(_) | State::Answering(_) | State::Closing => {}
         }
     }
@@ -394,7 +395,10 @@ impl<F> Connection<F> {
                         }
                         self.body_complete();
                     }
-                    Err(status) => self.refuse(status, now),
+                    Err(status) => {
+                        let head_only = pending.0.answering.head_only;
+                        self.refuse(status, head_only, now);
+                    }
                 },
                 State::Ready(_) | State::Answering(_) => return used,
                 State::Closing => {
@@ -423,15 +427,15 @@ impl<F> Connection<F> {
                 self.searched = head.len();
                 return 0;
             }
-            Ok(_) => return self.refused(431, input.len(), now),
-            Err(status) => return self.refused(status, input.len(), now),
+            Ok(_) => return self.refused(431, input, now),
+            Err(status) => return self.refused(status, input, now),
         };
         (self.searched, self.first) = (0, false);
         match head::parse(&head[..end])
             .and_then(|parsed| self.begin(parsed, head.len() > end, now))
         {
             Ok(()) => start + end,
-            Err(status) => self.refused(status, input.len(), now),
+            Err(status) => self.refused(status, input, now),
         }
     }
 
@@ -502,15 +506,16 @@ impl<F> Connection<F> {
         self.sending.get_or_insert((now.mono, 0));
     }
 
-    /// Refuses what is being read: answers with the status, and closes. Returns `all`:
-    /// nothing of the input is used.
-    fn refused(&mut self, status: u16, all: usize, now: Now) -> usize {
-        self.refuse(status, now);
-        all
+    /// Refuses the head at the start of `input`. Returns the length of all that is there:
+    /// none of it is used any more.
+    fn refused(&mut self, status: u16, input: &[u8], now: Now) -> usize {
+        self.refuse(status, asks_for_head(input), now);
+        input.len()
     }
 
-    fn refuse(&mut self, status: u16, now: Now) {
-        self.queue(Response::plain(status), false, Some("close"), now);
+    /// Refuses what is being read: answers with the status, and closes.
+    fn refuse(&mut self, status: u16, head_only: bool, now: Now) {
+        self.queue(Response::plain(status), head_only, Some("close"), now);
         self.close(true);
     }
 
@@ -533,4 +538,10 @@ impl<F> Connection<F> {
             self.close(false);
         }
     }
+}
+
+/// Whether what begins here is a HEAD request, broken as it may be: its refusal has no body
+/// either.
+fn asks_for_head(input: &[u8]) -> bool {
+    input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ")
 }
