@@ -15,5 +15,5 @@ redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$w
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 
 WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet -p store --test redis
-WHO_WAITS_STRACE=1 WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p iterative --test conformance
+WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p iterative --test conformance
 cargo run --quiet -p conformance -- matrix --check

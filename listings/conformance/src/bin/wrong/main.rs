@@ -1,0 +1,54 @@
+//! A server with one mistake, chosen by `--fault`. It is there to be caught: a table that
+//! lets it pass checks nothing.
+//!
+//! Without a fault it is a plain thread-per-connection server over the book's core, and
+//! passes every row. No chapter shows it: it has no cache, opens a connection to the store
+//! for each page, and looks at its flag 1,000 times a second.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `fault.rs` | [`Fault`](fault::Fault): the mistakes |
+//! | `serve.rs` | accepting, and one connection |
+//! | `input.rs` | bytes as a careless parser would read them |
+//! | `files.rs`, `shop.rs` | the files, and the store |
+
+#[cfg(target_os = "linux")]
+mod fault;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod input;
+#[cfg(target_os = "linux")]
+mod serve;
+#[cfg(target_os = "linux")]
+mod shop;
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    use clap::Parser;
+
+    /// A server with one mistake, for tests of the conformance suite
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        server: flags::ServerFlags,
+
+        /// The mistake
+        #[arg(long, value_enum)]
+        fault: Option<fault::Fault>,
+    }
+
+    store::embedded::run_if_asked();
+    let command: Command = flags::parse();
+    match serve::run(&command.server, command.fault) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => flags::fail(flags::FAILED, line),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    flags::needs_linux("wrong")
+}

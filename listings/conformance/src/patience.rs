@@ -1,0 +1,25 @@
+//! How long the suite waits for what must happen, and how many failures it takes before it
+//! gives a server up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+static HASTY: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process wait less and give up sooner. For tests of servers that are known to
+/// be wrong, some of which keep a client waiting for ever.
+pub fn be_hasty() {
+    HASTY.store(true, Ordering::Relaxed);
+}
+
+/// How long to wait for something that must happen. Generous: what matters is that it
+/// happens.
+pub(crate) fn patience() -> Duration {
+    Duration::from_secs(if HASTY.load(Ordering::Relaxed) { 2 } else { 15 })
+}
+
+/// After so many failures, more cases would say nothing new, and each may take as long as
+/// [`patience`] lasts.
+pub(crate) fn enough_failures() -> usize {
+    if HASTY.load(Ordering::Relaxed) { 2 } else { 5 }
+}

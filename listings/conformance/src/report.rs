@@ -1,0 +1,178 @@
+//! What a row found: how many cases, which could not be tried here, and the verdict that
+//! the matrix shows.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::model::Model;
+use crate::patience::enough_failures;
+
+/// What the matrix says about a server in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything held.
+    Pass,
+    /// The row asks for something that this model does not have.
+    NotApplicable,
+    /// The model cannot hold it by its nature; what happens instead was measured.
+    Measured,
+}
+
+impl Verdict {
+    /// Its name in the data.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::NotApplicable => "not-applicable",
+            Self::Measured => "measured",
+        }
+    }
+}
+
+/// How much of a row was run, and so where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Sampled, without root and without network: part of `cargo test`.
+    Test,
+    /// More, with installed tools: part of `.ci/run`.
+    Ci,
+    /// The long form, by hand: `WHO_WAITS_LONG=1 cargo test`.
+    Long,
+}
+
+impl Tier {
+    /// Its name in the data.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Ci => "ci",
+            Self::Long => "long",
+        }
+    }
+
+    /// [`Tier::Long`] when the environment asks for it, or [`Tier::Test`].
+    #[must_use]
+    pub fn of_this_run() -> Self {
+        if std::env::var_os("WHO_WAITS_LONG").is_some_and(|value| value == "1") {
+            Self::Long
+        } else {
+            Self::Test
+        }
+    }
+}
+
+/// How often a row repeats what it samples: the second number in the long form.
+#[must_use]
+pub fn repeats(sampled: usize, long: usize) -> usize {
+    if Tier::of_this_run() == Tier::Long { long } else { sampled }
+}
+
+/// The outcome of a row in which nothing failed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Named cases, those that were skipped included.
+    pub cases: usize,
+    /// What could not be tried on this machine, and why.
+    pub skipped: Vec<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What the matrix says beside it; the same in every run.
+    pub note: String,
+    /// What was measured; differs from run to run.
+    pub measured: String,
+}
+
+impl Report {
+    /// The report with a note for the matrix.
+    #[must_use]
+    pub fn with_note(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
+    }
+
+    /// The report as the matrix keeps it.
+    #[must_use]
+    pub fn to_json(&self, tier: Tier) -> Value {
+        json!({
+            "tier": tier.name(),
+            "verdict": self.verdict.name(),
+            "cases": self.cases,
+            "skipped": self.skipped,
+            "note": self.note,
+            "measured": self.measured,
+        })
+    }
+
+    /// Leaves the verdict where `conformance matrix` collects it.
+    pub fn record(&self, model: &Model, row: u8, tier: Tier) -> io::Result<()> {
+        let path = verdict_file(model, row, tier);
+        fs::create_dir_all(path.parent().unwrap_or(&model.verdicts))?;
+        fs::write(path, format!("{:#}\n", self.to_json(tier)))
+    }
+}
+
+/// Where a row leaves its verdict about a server.
+#[must_use]
+pub fn verdict_file(model: &Model, row: u8, tier: Tier) -> PathBuf {
+    model.verdicts.join(model.name).join(format!("row-{row:02}.{}.json", tier.name()))
+}
+
+/// The cases of a row while it runs.
+#[derive(Debug, Default)]
+pub struct Tally {
+    cases: usize,
+    failures: Vec<String>,
+    skipped: Vec<String>,
+    not_tried: usize,
+}
+
+impl Tally {
+    /// Tries a case and counts it.
+    pub fn case(
+        &mut self,
+        name: impl fmt::Display,
+        attempt: impl FnOnce() -> Result<(), String>,
+    ) {
+        self.cases += 1;
+        if self.failures.len() >= enough_failures() {
+            self.not_tried += 1;
+        } else if let Err(why) = attempt() {
+            self.failures.push(format!("{name}: {why}"));
+        }
+    }
+
+    /// Counts a case that this machine cannot try.
+    pub fn skip(&mut self, name: &str, why: &str) {
+        self.cases += 1;
+        self.skipped.push(format!("{name}: {why}"));
+    }
+
+    /// The report, or what failed.
+    pub fn report(self) -> Result<Report, String> {
+        if self.failures.is_empty() {
+            let Self { cases, skipped, .. } = self;
+            return Ok(Report {
+                cases,
+                skipped,
+                verdict: Verdict::Pass,
+                note: String::new(),
+                measured: String::new(),
+            });
+        }
+        let not_tried = match self.not_tried {
+            0 => String::new(),
+            number => format!("; {number} were not tried any more"),
+        };
+        let failures = self.failures.join("\n  ");
+        Err(format!(
+            "{} of {} cases failed{not_tried}:\n  {failures}",
+            self.failures.len(),
+            self.cases
+        ))
+    }
+}

@@ -1,0 +1,130 @@
+//! The rows of the fault table: what each injects, what must hold, and the function that
+//! tries it.
+
+mod accept;
+mod flood;
+mod half_close;
+mod head;
+mod heads;
+mod odd_files;
+mod refusals;
+mod reset;
+mod sigterm;
+mod sizes;
+mod smuggling;
+mod splits;
+mod store;
+mod traversal;
+
+use crate::model::Model;
+use crate::report::{Report, Tier};
+
+/// Tries a row, or one tier of it, against a server.
+pub type Run = fn(&Model) -> Result<Report, String>;
+/// The same with the path of a tool that has to be installed.
+pub type RunWith = fn(&Model, &str) -> Result<Report, String>;
+
+/// One row of the fault table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its number.
+    pub number: u8,
+    /// What goes wrong.
+    pub fault: &'static str,
+    /// What must hold all the same.
+    pub must_hold: &'static str,
+    /// The part that runs in `cargo test`, and longer with `WHO_WAITS_LONG=1`. None: the
+    /// row is still to be written.
+    pub run: Option<Run>,
+    /// The part that runs in `.ci/run`: the variable that names the tool, and the function.
+    pub with_tool: Option<(&'static str, RunWith)>,
+}
+
+/// Every row, in the order of the book.
+#[rustfmt::skip]
+pub static ROWS: &[Row] = &[
+    row(1, "valid and invalid heads; the same against httparse and nginx", "valid served, invalid 4xx or 5xx and closed", Some(head::run), Some(("WHO_WAITS_NGINX", head::against_nginx))),
+    row(2, "a request cut in two or more anywhere", "the same bytes come back", Some(splits::run), None),
+    row(3, "fuzzed input, whole and in parts", "the same, and no crash", None, None),
+    row(4, "request smuggling", "refused and closed, no second response", Some(smuggling::run), None),
+    row(5, "large heads and large bodies", "served, 431, 413; memory bounded", Some(sizes::run), None),
+    row(6, "traversal out of the root", "nothing outside is ever served", Some(traversal::run), None),
+    row(7, "EINTR, EAGAIN, short reads and writes", "every request right", None, None),
+    row(8, "accept fails: EMFILE, ENFILE, ENOMEM, ECONNABORTED", "lives, does not spin, serves those who waited", Some(accept::run), Some(("WHO_WAITS_STRACE", accept::injected))),
+    row(9, "ENOMEM in epoll_ctl, clone, fork", "that client is dropped, nothing else", None, None),
+    row(10, "a reset in the middle of a response", "healthy", Some(reset::run), None),
+    row(11, "a slow reader", "bounded memory; the write deadline fires", None, None),
+    row(12, "slowloris, head and body", "gone by the deadline", None, None),
+    row(13, "half-close after the request", "the full response", Some(half_close::run), None),
+    row(14, "10,000 pipelined requests, never reading", "output capped, reading pauses", Some(flood::run), None),
+    row(15, "store down, slow, garbage, half a reply", "503 within the deadline; files unaffected", Some(store::run), None),
+    row(16, "SIGTERM under load", "what was heard is answered, the queue drained, exit 0", Some(sigterm::run), None),
+    row(17, "SIGKILL of a preforked worker", "respawned; only its connections lost", None, None),
+    row(18, "disk full, kill during append", "nothing torn, nothing acknowledged lost", None, None),
+    row(19, "io_uring refused; no locked memory", "one line, exit 2", None, None),
+    row(20, "EBUSY, EINTR, EAGAIN; full rings", "no lost completion", None, None),
+    row(21, "a ring dropped with operations in flight", "drained, no use after free", None, None),
+    row(22, "AIO exhausted; O_DIRECT refused; odd sizes", "a clear message; the right bytes", None, None),
+    row(23, "races", "none", None, None),
+    row(24, "a server that stalls under the load generator", "the stall shows; counts exact", None, None),
+    row(25, "attacks on the book's own server", "refused; no child left", None, None),
+    row(26, "odd files: FIFO, device; truncated, replaced, deleted", "refused; connection ends; new content served", Some(odd_files::run), None),
+    row(27, "413 and 431 to a client that is still sending", "the client reads the response", Some(refusals::run), None),
+];
+
+const fn row(
+    number: u8,
+    fault: &'static str,
+    must_hold: &'static str,
+    run: Option<Run>,
+    with_tool: Option<(&'static str, RunWith)>,
+) -> Row {
+    Row { number, fault, must_hold, run, with_tool }
+}
+
+/// The row with this number.
+pub fn row_number(number: u8) -> Result<&'static Row, String> {
+    ROWS.iter()
+        .find(|row| row.number == number)
+        .ok_or_else(|| format!("there is no row {number}"))
+}
+
+/// Runs a row for a server's own tests: leaves the verdict for the matrix, and panics when
+/// the row fails.
+pub fn check(model: &Model, number: u8) {
+    let tier = Tier::of_this_run();
+    let outcome = row_number(number)
+        .and_then(|row| row.run.ok_or_else(|| format!("row {number} is not written yet")));
+    conclude(model, number, tier, outcome.and_then(|run| run(model)));
+}
+
+/// Runs the part of a row that needs an installed tool, if the environment names it; prints
+/// a skip otherwise.
+pub fn check_with_tool(model: &Model, number: u8) {
+    let row = row_number(number).unwrap_or_else(|why| panic!("{why}"));
+    let Some((variable, run)) = row.with_tool else { panic!("row {number} needs no tool") };
+    match std::env::var(variable) {
+        Ok(tool) => conclude(model, number, Tier::Ci, run(model, &tool)),
+        Err(_) => eprintln!(
+            "skipped: row {number} with a tool: {variable} does not name its program"
+        ),
+    }
+}
+
+fn conclude(model: &Model, number: u8, tier: Tier, outcome: Result<Report, String>) {
+    match outcome {
+        Ok(report) => {
+            for skipped in &report.skipped {
+                eprintln!("skipped: row {number}: {skipped}");
+            }
+            report
+                .record(model, number, tier)
+                .unwrap_or_else(|error| panic!("the verdict of row {number}: {error}"));
+        }
+        Err(why) => {
+            // An older verdict would be a lie now.
+            let _ = std::fs::remove_file(crate::report::verdict_file(model, number, tier));
+            panic!("{} does not hold row {number}: {why}", model.name);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Row 8: accept(2) fails. The server lives, does not spin, does not flood its log, and
+//! serves those who waited.
+
+use std::fs;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::client;
+use crate::fake_store::FakeStore;
+use crate::model::Model;
+use crate::patience::patience;
+use crate::process::{self, cpu};
+use crate::report::{Report, Tally};
+use crate::server::Server;
+
+/// How much processor time a server may use in a second in which it cannot accept.
+const IDLE: Duration = Duration::from_millis(200);
+/// How many lines it may log in such a second.
+const LINES: usize = 10;
+
+/// The first tier: no descriptor is left while clients queue. `prlimit` sets the limit on
+/// the running server.
+pub fn run(model: &Model) -> Result<Report, String> {
+    // A store in this process, so that all of the server's processes are ones that accept.
+    let store = FakeStore::start().map_err(|error| format!("fake store: {error}"))?;
+    let server = Server::start(model, &["--store", &store.url()])?;
+    let mut tally = Tally::default();
+    tally.case("EMFILE while 20 clients wait", || without_descriptors(&server, 20));
+    tally.case("EMFILE until 10 clients have left", || abandoned(&server));
+    server.conclude(tally)
+}
+
+/// Takes the limit away from all of the server's processes; gives it back when dropped.
+struct NoDescriptors(Vec<(Pid, Rlimit)>);
+
+impl NoDescriptors {
+    fn new(server: &Server) -> Result<Self, String> {
+        let mut limited = Self(Vec::new());
+        for process in process::tree(server.pid()) {
+            let Some(pid) = Pid::from_raw(process.pid.cast_signed()) else { continue };
+            // The kernel hands out the lowest free number, so this limit leaves none. A
+            // limit of 0 would leave none either, but poll(2) takes no more entries than
+            // the limit.
+            let taken = |number: &u64| {
+                fs::symlink_metadata(format!("/proc/{}/fd/{number}", process.pid)).is_ok()
+            };
+            let lowest_free = (0..).find(|number| !taken(number));
+            let none = Rlimit {
+                current: lowest_free,
+                maximum: getrlimit(Resource::Nofile).maximum,
+            };
+            let before = prlimit(Some(pid), Resource::Nofile, none)
+                .map_err(|error| format!("prlimit: {error}"))?;
+            limited.0.push((pid, before));
+        }
+        Ok(limited)
+    }
+}
+
+impl Drop for NoDescriptors {
+    fn drop(&mut self) {
+        for (pid, before) in self.0.drain(..) {
+            // A server that died of the limit is reported by the case.
+            let _ = prlimit(Some(pid), Resource::Nofile, before);
+        }
+    }
+}
+
+fn without_descriptors(server: &Server, clients: usize) -> Result<(), String> {
+    let limit = NoDescriptors::new(server)?;
+    let mut queue = Vec::new();
+    for _ in 0..clients {
+        let mut stream = client::open(server.address)?;
+        client::send(
+            &mut stream,
+            b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )?;
+        queue.push(stream);
+    }
+    quiet_second(server)?;
+    drop(limit);
+    for mut stream in queue {
+        let response = client::listen(&mut stream).response()?;
+        if response.status != 200 {
+            return Err(format!("a client that waited is answered {}", response.status));
+        }
+    }
+    client::get(server.address, "/small.txt").and_then(|response| match response.status {
+        200 => Ok(()),
+        status => Err(format!("afterwards a client is answered {status}")),
+    })
+}
+
+/// One second in which the server is watched: processor time, lines in the log, and that it
+/// lives.
+fn quiet_second(server: &Server) -> Result<(), String> {
+    // What it does at once, when it meets the error, is its own affair.
+    thread::sleep(Duration::from_millis(200));
+    let (begun, cpu_before, lines_before) =
+        (Instant::now(), cpu(server.pid()), server.log().len());
+    thread::sleep(Duration::from_secs(1));
+    let seconds = begun.elapsed().as_secs_f64();
+    let used = cpu(server.pid()).saturating_sub(cpu_before).div_f64(seconds);
+    let lines = server.log().len() - lines_before;
+    if process::tree(server.pid()).is_empty() {
+        return Err("the server has ended".into());
+    }
+    if used > IDLE || lines as f64 > LINES as f64 * seconds + 1.0 {
+        return Err(format!(
+            "it spins: {} ms of processor time and {lines} lines in the log",
+            used.as_millis()
+        ));
+    }
+    Ok(())
+}
+
+fn abandoned(server: &Server) -> Result<(), String> {
+    let limit = NoDescriptors::new(server)?;
+    let queue: Vec<TcpStream> =
+        (0..10).map(|_| client::open(server.address)).collect::<Result<_, _>>()?;
+    drop(queue);
+    quiet_second(server)?;
+    drop(limit);
+    client::get(server.address, "/small.txt").map(drop)
+}
+
+/// What the kernel is made to say, and when: strace's `-e inject`.
+static INJECTED: &[(&str, &str)] = &[
+    ("ECONNABORTED, 10 times", "error=ECONNABORTED:when=1..10"),
+    ("ECONNABORTED, every second time", "error=ECONNABORTED:when=1+2"),
+    ("EMFILE, 3 times", "error=EMFILE:when=1..3"),
+    ("ENFILE, 3 times", "error=ENFILE:when=1..3"),
+    ("ENOMEM, 3 times", "error=ENOMEM:when=1..3"),
+    ("ENOBUFS, 3 times", "error=ENOBUFS:when=1..3"),
+    ("ENFILE, every second time", "error=ENFILE:when=2+2"),
+    ("EINTR, every second time", "error=EINTR:when=1+2"),
+    // accept(2) hands on what went wrong on the network: "treat them like EAGAIN by
+    // retrying".
+    ("EPROTO, 3 times", "error=EPROTO:when=1..3"),
+    ("EHOSTUNREACH, 3 times", "error=EHOSTUNREACH:when=1..3"),
+];
+
+/// The second tier: errors that need strace. `strace` is the path of the program.
+pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
+    let mut tally = Tally::default();
+    for (name, fault) in INJECTED {
+        tally.case(*name, || under(model, strace, fault));
+    }
+    tally.report()
+}
+
+fn under(model: &Model, strace: &str, fault: &str) -> Result<(), String> {
+    let inject = format!("inject=accept,accept4:{fault}");
+    // -D: the server is our child, and strace its shadow.
+    let wrapper = [
+        strace,
+        "-D",
+        "-f",
+        "-qqq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=accept,accept4",
+        "-e",
+        &inject,
+    ];
+    let begun = Instant::now();
+    let server = Server::start_under(model, &wrapper, &[])?;
+    for number in 0..10 {
+        let response = client::get(server.address, "/small.txt")
+            .map_err(|why| format!("client {number}: {why}"))?;
+        if response.status != 200 {
+            return Err(format!("client {number} is answered {}", response.status));
+        }
+    }
+    let (lines, seconds) = (server.log().len(), begun.elapsed().as_secs_f64());
+    if lines as f64 > LINES as f64 * (seconds + 1.0) {
+        return Err(format!("{lines} lines in the log in {seconds:.1} s"));
+    }
+    if begun.elapsed() > patience() {
+        return Err(format!("10 requests took {seconds:.1} s"));
+    }
+    server.stop()
+}

@@ -1,0 +1,304 @@
+//! One server process under test: started on a port of its own with a folder of its own,
+//! asked whether it is healthy, told to end, and gone when dropped, whatever the test did.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{self, eventually};
+use crate::model::Model;
+use crate::patience::patience;
+use crate::process::{self, Descriptors};
+use crate::report::{Report, Tally};
+use crate::root::{Root, SMALL};
+
+/// How many files a server may hold open more than it did at first. Caches of open files
+/// are allowed, and bounded.
+const CACHED_FILES: usize = 1024;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(15);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it serves.
+    pub root: Root,
+    workers: usize,
+    log: Arc<Mutex<Vec<String>>>,
+    before: Descriptors,
+}
+
+impl Server {
+    /// Starts a server of this model with more flags, waits for its first line, and warms
+    /// it up.
+    pub fn start(model: &Model, flags: &[&str]) -> Result<Self, String> {
+        Self::start_under(model, &[], flags)
+    }
+
+    /// Starts it as the last argument of another program, such as `strace -D`.
+    pub fn start_under(
+        model: &Model,
+        wrapper: &[&str],
+        flags: &[&str],
+    ) -> Result<Self, String> {
+        let root =
+            Root::new().map_err(|error| format!("the folder for the server: {error}"))?;
+        let mut words = wrapper.to_vec();
+        words.push(model.program);
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .args(["--listen", "127.0.0.1:0", "--root"])
+            .arg(root.path())
+            .args(model.args)
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", words[0]))?;
+        let first_line = first_line(&mut child);
+        let log = collect_log(&mut child);
+        let server = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            root,
+            workers: model.workers,
+            log,
+            before: Descriptors::default(),
+        };
+        server.warmed_up(first_line)
+    }
+
+    fn warmed_up(mut self, first_line: Result<String, String>) -> Result<Self, String> {
+        let line = first_line.map_err(|why| {
+            format!("{} did not start: {why}{}", self.pid(), self.log_excerpt())
+        })?;
+        self.address = line
+            .strip_prefix("listening on http://")
+            .and_then(|address| address.parse().ok())
+            .ok_or_else(|| format!("the first line on stdout is not 'listening on http://ADDRESS:PORT': {line}"))?;
+        // Now whatever is made on first use is there: the connection to the store, a place
+        // in the file cache.
+        self.answers()?;
+        self.before = self.at_rest();
+        Ok(self)
+    }
+
+    /// Process id of the server.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its process id, as rustix wants it.
+    pub fn rustix_pid(&self) -> Result<Pid, String> {
+        Pid::from_raw(self.pid().cast_signed())
+            .ok_or_else(|| format!("{} is no process id", self.pid()))
+    }
+
+    /// What it wrote on standard error so far, line by line.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn log_excerpt(&self) -> String {
+        let log = self.log();
+        let last: Vec<&str> = log.iter().rev().take(3).rev().map(String::as_str).collect();
+        if last.is_empty() {
+            String::new()
+        } else {
+            format!("; its last words: {}", last.join(" / "))
+        }
+    }
+
+    /// Asks for a file and for the page that needs the store.
+    fn answers(&self) -> Result<(), String> {
+        for (target, content) in [("/small.txt", Some(SMALL)), ("/guestbook", None)] {
+            let response = client::get(self.address, target)
+                .map_err(|why| format!("GET {target}: {why}"))?;
+            if response.status != 200
+                || content.is_some_and(|content| response.body != content.as_bytes())
+            {
+                return Err(format!("GET {target} is answered {}", response.status));
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptors once nothing moves any more: the same three times in a row.
+    fn at_rest(&self) -> Descriptors {
+        let begun = Instant::now();
+        let mut last = Descriptors::of(self.pid());
+        let mut same = 0;
+        while same < 3 && begun.elapsed() < patience() {
+            thread::sleep(Duration::from_millis(10));
+            let now = Descriptors::of(self.pid());
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    }
+
+    /// A fresh GET is answered 200, descriptors and processes are back to where they were,
+    /// no zombie is left.
+    pub fn healthy(&mut self) -> Result<(), String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(format!(
+                "not healthy: the server ended with {status}{}",
+                self.log_excerpt()
+            ));
+        }
+        if let Err(why) = self.answers() {
+            // A server that is ending takes a moment for it.
+            let ended = self
+                .wait(Duration::from_millis(200))
+                .map(|status| format!("the server ended with {status}"));
+            return Err(format!(
+                "not healthy: {}{}",
+                ended.unwrap_or(why),
+                self.log_excerpt()
+            ));
+        }
+        eventually(patience(), || {
+            let (now, before) = (Descriptors::of(self.pid()), self.before);
+            // Workers that had no connection to the store yet may have made one.
+            let sockets = before.sockets..before.sockets + self.workers;
+            let same = sockets.contains(&now.sockets)
+                && Descriptors { sockets: before.sockets, files: before.files, ..now }
+                    == before
+                && now.files <= before.files + CACHED_FILES;
+            if same {
+                Ok(())
+            } else {
+                Err(format!("not healthy: {now}; before the table: {before}"))
+            }
+        })?;
+        match self.log().iter().find(|line| line.contains("panicked at")) {
+            Some(line) => Err(format!("not healthy: {line}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a signal to the server.
+    pub fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill_process(self.rustix_pid()?, signal).map_err(|error| format!("kill: {error}"))
+    }
+
+    /// Waits until the server has ended.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus, String> {
+        let begun = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if begun.elapsed() > limit => {
+                    return Err(format!("it still runs after {limit:?}"));
+                }
+                Ok(None) => thread::sleep(Duration::from_millis(5)),
+                Err(error) => return Err(format!("wait: {error}")),
+            }
+        }
+    }
+
+    /// SIGTERM; the exit code must be 0, and nothing that the server started may outlive
+    /// it.
+    pub fn stop(mut self) -> Result<(), String> {
+        let started: Vec<u32> =
+            process::tree(self.pid()).iter().skip(1).map(|process| process.pid).collect();
+        self.signal(Signal::TERM)?;
+        let status = self.wait(patience()).map_err(|why| format!("after SIGTERM {why}"))?;
+        if !status.success() {
+            return Err(format!(
+                "SIGTERM: {status} instead of exit code 0{}",
+                self.log_excerpt()
+            ));
+        }
+        eventually(patience(), || {
+            match started.iter().find_map(|pid| process::Process::read(*pid)) {
+                Some(left) => Err(format!("process {} outlives the server", left.pid)),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Ends a table: the server must be healthy and end well, and every case must have
+    /// held.
+    pub fn conclude(mut self, tally: Tally) -> Result<Report, String> {
+        match (tally.report(), self.healthy()) {
+            (Ok(report), Ok(())) => self.stop().map(|()| report),
+            (Ok(_), Err(why)) => Err(why),
+            (Err(failures), Ok(())) => Err(failures),
+            (Err(failures), Err(why)) => Err(format!("{failures}\n  afterwards: {why}")),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let started: Vec<u32> =
+            process::tree(self.pid()).iter().map(|process| process.pid).collect();
+        for pid in started.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may have ended by itself in the meantime.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// The first line on standard output. The rest is read and dropped, so that the server
+/// never blocks on a full pipe.
+fn first_line(child: &mut Child) -> Result<String, String> {
+    let mut stdout = BufReader::new(child.stdout.take().ok_or("no stdout")?);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        if stdout.read_line(&mut line).is_ok() {
+            let _ = sender.send(line);
+        }
+        let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+    });
+    match receiver.recv_timeout(START) {
+        Ok(line) if line.ends_with('\n') => Ok(line.trim_end().to_owned()),
+        Ok(_) => Err("it ended without a line on stdout".into()),
+        Err(_) => Err(format!("no line on stdout within {START:?}")),
+    }
+}
+
+fn collect_log(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    if let Some(stderr) = child.stderr.take() {
+        let log = Arc::clone(&log);
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stderr);
+            let mut line = Vec::new();
+            // A server that logs without end fails its row, but does not fill this
+            // process's memory.
+            while lines
+                .by_ref()
+                .take(4096)
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|n| n > 0)
+            {
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                if log.len() < 100_000 {
+                    log.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                }
+                line.clear();
+            }
+        });
+    }
+    log
+}
