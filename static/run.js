@@ -11,6 +11,13 @@
     // A server prints for half an hour; a page shows the end of it.
     const LINES = 1000;
 
+    // Says for the whole page whether something runs on it.
+    let running = 0;
+    function count(difference) {
+        running += difference;
+        document.documentElement.toggleAttribute("data-running", running > 0);
+    }
+
     function post(path, body, signal) {
         const headers = { "content-type": "application/json", "x-run-token": token };
         return fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
@@ -166,6 +173,7 @@
             stop.disabled = false;
             stop.focus();
             go.hidden = true;
+            count(+1);
             try {
                 const response = await post("/api/run", { name });
                 if (response.ok) {
@@ -183,6 +191,7 @@
             if (dropped) {
                 text.prepend(make("span", "run-build", `(${dropped} earlier lines are not shown)\n`));
             }
+            count(-1);
             at.hidden = true;
             live.hidden = !text.hasChildNodes();
             const hadFocus = stop === document.activeElement;
