@@ -11,9 +11,9 @@ use redis_protocol::resp2::{decode::decode, types::OwnedFrame};
 
 use crate::store::{Reply, StoreCall, Value};
 
-/// Most that one element of a reply may measure, in bytes. A store that sends more is not
-/// ours.
-const MAX_ELEMENT: usize = 1024 * 1024;
+/// Most that an element, or all elements of a list together, may measure, in bytes. A store
+/// that sends more is not ours.
+const MAX_REPLY: usize = 1024 * 1024;
 /// Most elements of a list.
 const MAX_LIST: usize = 16 * 1024;
 
@@ -31,6 +31,8 @@ pub struct StorePipe<T> {
     input: Vec<u8>,
     /// Elements of a list that is still arriving, and how many are missing.
     list: Option<(Vec<Vec<u8>>, usize)>,
+    /// How much they measure so far.
+    list_bytes: usize,
     /// Replies to the caller in front, so far.
     replies: Vec<Value>,
 }
@@ -42,6 +44,7 @@ impl<T> Default for StorePipe<T> {
             output: Vec::new(),
             input: Vec::new(),
             list: None,
+            list_bytes: 0,
             replies: Vec::new(),
         }
     }
@@ -131,7 +134,10 @@ impl<T: Copy + PartialEq> StorePipe<T> {
             }
             if self.input.first() == Some(&b'*') {
                 match (self.list_length()?, &self.list) {
-                    (Some(length), None) => self.list = Some((Vec::new(), length)),
+                    (Some(length), None) => {
+                        self.list = Some((Vec::new(), length));
+                        self.list_bytes = 0;
+                    }
                     (Some(_), Some(_)) => return Err(Unusable),
                     (None, _) => return Ok(None),
                 }
@@ -141,6 +147,10 @@ impl<T: Copy + PartialEq> StorePipe<T> {
             match (&mut self.list, value) {
                 (None, value) => return Ok(Some(value)),
                 (Some((elements, missing)), Value::Bytes(Some(bytes))) => {
+                    self.list_bytes += bytes.len();
+                    if self.list_bytes > MAX_REPLY {
+                        return Err(Unusable);
+                    }
                     elements.push(bytes);
                     *missing -= 1;
                 }
@@ -164,7 +174,7 @@ impl<T: Copy + PartialEq> StorePipe<T> {
 
     fn next_scalar(&mut self) -> Result<Option<Value>, Unusable> {
         let Some((frame, used)) = decode(&self.input).map_err(|_| Unusable)? else {
-            return if self.input.len() <= MAX_ELEMENT { Ok(None) } else { Err(Unusable) };
+            return if self.input.len() <= MAX_REPLY { Ok(None) } else { Err(Unusable) };
         };
         self.input.drain(..used);
         Ok(Some(match frame {
@@ -237,7 +247,9 @@ mod tests {
     #[test]
     fn what_is_not_the_protocol_is_refused() {
         let nested = b"*1\r\n".repeat(100_000);
-        let long = [b"+".as_slice(), &b"x".repeat(MAX_ELEMENT)].concat();
+        let element = [b"$100000\r\n".as_slice(), &b"x".repeat(100_000), b"\r\n"].concat();
+        let many = [b"*20\r\n".as_slice(), &element.repeat(20)].concat();
+        let long = [b"+".as_slice(), &b"x".repeat(MAX_REPLY)].concat();
         for garbage in [
             b"hello\r\n".as_slice(),
             b":x\r\n",
@@ -245,6 +257,7 @@ mod tests {
             b"*-2\r\n",
             b"*1\r\n:1\r\n",
             &nested,
+            &many,
             &long,
         ] {
             let text =

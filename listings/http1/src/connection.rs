@@ -14,9 +14,12 @@ use crate::response::{Body, Response};
 pub const INPUT_CAP: usize = 16 * 1024;
 /// While this many bytes wait to be sent, no further request is parsed.
 pub const OUTPUT_CAP: usize = 64 * 1024;
+/// Nor while this many pieces do: each may hold a file open.
+const PIECES_CAP: usize = 16;
 /// A reader is alive as long as it takes this many bytes (or all that is left) within
-/// [`Settings::send_timeout`].
-const SEND_QUOTA: u64 = 16 * 1024;
+/// [`Settings::send_timeout`]. A driver whose call may block for the whole of that time asks
+/// for no more at once: what came of a call is known when it returns.
+pub const SEND_QUOTA: usize = 16 * 1024;
 
 /// The time, told from outside.
 // ANCHOR: now
@@ -297,7 +300,7 @@ impl<F> Connection<F> {
         }
         if let Some((since, taken)) = &mut self.sending {
             *taken += n;
-            if *taken >= SEND_QUOTA {
+            if *taken >= SEND_QUOTA as u64 {
                 (*since, *taken) = (now.mono, 0);
             }
         }
@@ -381,8 +384,9 @@ impl<F> Connection<F> {
         let mut used = 0;
         loop {
             let rest = &input[used..];
+            let output_is_full = self.output_is_full();
             match &mut self.state {
-                State::Head if self.queued >= OUTPUT_CAP => return used,
+                State::Head if output_is_full => return used,
                 State::Head => match self.read_head(rest, now) {
                     0 => return used,
                     n => used += n,
@@ -409,32 +413,35 @@ impl<F> Connection<F> {
         }
     }
 
-    /// Reads one head from the start of `input`, if it is complete. 0: more bytes are
-    /// needed first.
+    /// Reads one head from the start of `input`, if it is complete, and returns how many
+    /// bytes were used. 0: more are needed first.
     fn read_head(&mut self, input: &[u8], now: Now) -> usize {
-        // RFC 9112 section 2.2: one empty line in front of a request is forgiven.
-        let start = if input.starts_with(b"\r\n") { 2 } else { 0 };
-        let head = &input[start..];
-        if head.is_empty() || head == b"\r" {
+        // RFC 9112 section 2.2: an empty line in front of a request is forgiven.
+        if input.starts_with(b"\r\n") {
+            return 2;
+        }
+        if input.is_empty() || input == b"\r" {
             return 0;
         }
         if self.searched == 0 && !self.first {
             self.read_by = Some(now.mono + self.settings.header_timeout);
         }
-        let end = match head::end_of_head(head, self.searched.saturating_sub(1)) {
-            Ok(Some(end)) if end <= MAX_HEAD => end,
-            Ok(None) if head.len() < MAX_HEAD => {
-                self.searched = head.len();
+        let could_be_head = &input[..input.len().min(MAX_HEAD)];
+        let end = match head::end_of_head(could_be_head, self.searched.saturating_sub(1)) {
+            Ok(Some(end)) => end,
+            Ok(None) if input.len() < MAX_HEAD => {
+                self.searched = input.len();
                 return 0;
             }
-            Ok(_) => return self.refused(431, input, now),
+            Ok(None) => return self.refused(431, input, now),
             Err(status) => return self.refused(status, input, now),
         };
         (self.searched, self.first) = (0, false);
-        match head::parse(&head[..end])
-            .and_then(|parsed| self.begin(parsed, head.len() > end, now))
+        let body_is_coming = input.len() > end;
+        match head::parse(&input[..end])
+            .and_then(|parsed| self.begin(parsed, body_is_coming, now))
         {
-            Ok(()) => start + end,
+            Ok(()) => end,
             Err(status) => self.refused(status, input, now),
         }
     }
@@ -519,6 +526,10 @@ impl<F> Connection<F> {
         self.close(true);
     }
 
+    fn output_is_full(&self) -> bool {
+        self.queued >= OUTPUT_CAP || self.output.len() >= PIECES_CAP
+    }
+
     fn close(&mut self, linger: bool) {
         self.state = State::Closing;
         self.linger |= linger;
@@ -530,7 +541,7 @@ impl<F> Connection<F> {
     /// complete.
     fn settle(&mut self) {
         let stuck = match self.state {
-            State::Head => self.queued < OUTPUT_CAP,
+            State::Head => !self.output_is_full(),
             State::Body(_) => true,
             _ => false,
         };
@@ -543,5 +554,5 @@ impl<F> Connection<F> {
 /// Whether what begins here is a HEAD request, broken as it may be: its refusal has no body
 /// either.
 fn asks_for_head(input: &[u8]) -> bool {
-    input.strip_prefix(b"\r\n").unwrap_or(input).starts_with(b"HEAD ")
+    input.starts_with(b"HEAD ")
 }

@@ -3,8 +3,8 @@
 //!
 //! RFC 9112 allows a recipient to be lenient in several places. Each leniency is a place
 //! where a proxy in front of this server may see another request than we do (request
-//! smuggling), so this parser takes none of them: a line ends in CRLF, a field name is
-//! followed by its colon, a length is digits.
+//! smuggling), so this parser takes none of them but one, an empty line in front of a
+//! request: a line ends in CRLF, a field name is followed by its colon, a length is digits.
 
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 
@@ -160,7 +160,7 @@ fn target(target: &str, options: bool) -> Result<(String, Option<String>), u16> 
         Some(scheme) => {
             let rest = &target[scheme.len()..];
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            if !is_host(&rest.as_bytes()[..end]) || end == 0 {
+            if !is_host(&rest.as_bytes()[..end]) || end == 0 || rest.starts_with(':') {
                 return Err(400);
             }
             &rest[end..]
@@ -202,9 +202,7 @@ fn fields_into(
             Known::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => {
                 chunked = true
             }
-            Known::TransferEncoding => {
-                return Err(if value.is_empty() { 400 } else { 501 });
-            }
+            Known::TransferEncoding => return Err(unreadable_coding(value)),
             Known::Connection => {
                 for token in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
                     closes |= token.eq_ignore_ascii_case(b"close");
@@ -285,10 +283,39 @@ fn content_length(value: &[u8]) -> Result<u64, u16> {
     text(value).and_then(|digits| digits.parse().ok()).ok_or(400)
 }
 
-/// Bytes that RFC 3986 allows in `host [ ":" port ]`. An empty one is allowed by RFC 9112
-/// section 3.2.
+/// A transfer coding that is not exactly `chunked` is refused. If chunked comes last we could
+/// still find the end of the body, and lack only the other coding: 501. If not, nobody can:
+/// 400 (RFC 9112 section 6.3, rule 4).
+fn unreadable_coding(value: &[u8]) -> u16 {
+    let is_chunked = |coding: &&[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let codings: Vec<&[u8]> = value.split(|&b| b == b',').collect();
+    match codings.iter().filter(|coding| is_chunked(coding)).count() {
+        1 if codings.last().is_some_and(is_chunked) => 501,
+        _ => 400,
+    }
+}
+
+/// `host [ ":" port ]` (RFC 3986 section 3.2). An empty host is allowed in the Host field by
+/// RFC 9112 section 3.2.
 fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|&b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(&b))
+    let (host, rest) = match value.strip_prefix(b"[") {
+        Some(literal) => match memchr::memchr(b']', literal) {
+            Some(end) => (&literal[..end], &literal[end + 1..]),
+            None => return false,
+        },
+        None => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
+    };
+    let is_literal = value.starts_with(b"[");
+    let port_is_digits = match rest.strip_prefix(b":") {
+        Some(port) => port.iter().all(u8::is_ascii_digit),
+        None => rest.is_empty(),
+    };
+    let allowed = |&b: &u8| {
+        b.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=%".contains(&b)
+            || (is_literal && b == b':')
+    };
+    port_is_digits && host.iter().all(allowed) && !(is_literal && host.is_empty())
 }
 
 fn text(value: &[u8]) -> Option<String> {
@@ -297,13 +324,14 @@ fn text(value: &[u8]) -> Option<String> {
 
 /// A field that is a list may be sent in several lines (RFC 9110 section 5.3).
 fn join(list: &mut Option<String>, value: &[u8]) {
-    let Some(value) = text(value) else { return };
+    // A tag may contain bytes that are not UTF-8. It is not one of ours, but it is there.
+    let value = String::from_utf8_lossy(value);
     match list {
         Some(list) => {
             list.push(',');
             list.push_str(&value);
         }
-        None => *list = Some(value),
+        None => *list = Some(value.into_owned()),
     }
 }
 
@@ -336,6 +364,10 @@ mod tests {
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding: ",
             "Host: b",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding: identity",
+            "Transfer-Encoding: chunked, gzip",
+            "Transfer-Encoding: chunked, chunked",
         ] {
             assert_eq!(
                 status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")),
@@ -343,11 +375,9 @@ mod tests {
                 "{fields}"
             );
         }
-        for fields in [
-            "Transfer-Encoding: gzip, chunked",
-            "Transfer-Encoding: xchunked",
-            "Transfer-Encoding: identity",
-        ] {
+        for fields in
+            ["Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip,Chunked "]
+        {
             assert_eq!(
                 status(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n")),
                 501,
@@ -384,5 +414,17 @@ mod tests {
         assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(status("GET / HTTP/1.2x\r\nHost: a\r\n\r\n"), 400);
         assert_eq!(status("GET /\r\nHost: a\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in ["", "a", "a.example:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a:"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in
+            ["]][[:::", "a:b", "a b", "a/b", "[::1", "[]", "[::1]x", "a:80:80", "a@b"]
+        {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
     }
 }

@@ -19,12 +19,12 @@
 //!    with [`Connection::sent`]. One piece is out at a time, so replies cannot overtake
 //!    each other.
 //! 2. [`Connection::received`] may be called in any state and with any split of the bytes:
-//!    the output is the same.
+//!    the output is the same, but for `100 Continue`, which is for a client that waits.
 //! 3. One request is with the application at a time. The next is not parsed before
 //!    [`Connection::respond`].
 //! 4. Memory is bounded: a head by 8 KiB, a body by [`Settings::max_body`], the output by
 //!    [`OUTPUT_CAP`] plus one response. A driver that reads no more than
-//!    [`Connection::room`] keeps the input below [`INPUT_CAP`].
+//!    [`Connection::room`] keeps the input at [`INPUT_CAP`] or below.
 //! 5. After [`Connection::finished`] answers, the connection has nothing more to say.
 
 mod body;
@@ -34,7 +34,9 @@ mod head;
 mod response;
 mod static_file;
 
-pub use connection::{Connection, Finish, INPUT_CAP, Now, OUTPUT_CAP, Out, Settings};
+pub use connection::{
+    Connection, Finish, INPUT_CAP, Now, OUTPUT_CAP, Out, SEND_QUOTA, Settings,
+};
 pub use file_cache::FileCache;
 pub use head::{MAX_HEAD, Method, Request};
 pub use response::{Body, Response, reason};

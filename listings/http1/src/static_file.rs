@@ -39,7 +39,9 @@ impl Meta {
     }
 
     fn date(&self) -> impl fmt::Display {
-        httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(self.seconds()))
+        // HTTP's dates have four digits for the year, and a file may claim any.
+        let last = 253_402_300_799;
+        httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(self.seconds().min(last)))
     }
 
     /// A strong validator of time and length: a file that is written twice within the
@@ -106,9 +108,20 @@ fn precondition(request: &Request, meta: &Meta, etag: &str) -> Option<u16> {
 /// Whether a list of entity tags has ours. Weak comparison lets `W/` in front of a tag pass
 /// (RFC 9110 section 8.8.3.2).
 fn lists(list: &str, etag: &str, weak: bool) -> bool {
-    list.split(',').map(str::trim).any(|tag| {
-        tag == "*" || tag == etag || (weak && tag.strip_prefix("W/") == Some(etag))
-    })
+    let mut rest = list.trim();
+    if rest == "*" {
+        return true;
+    }
+    while let Some((before, after)) = rest.split_once('"') {
+        // A comma inside the quotes belongs to the tag.
+        let Some((tag, after)) = after.split_once('"') else { return false };
+        let is_weak = before.trim_end().ends_with("W/");
+        if etag.trim_matches('"') == tag && (weak || !is_weak) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -132,15 +145,19 @@ fn range(request: &Request, meta: &Meta, etag: &str) -> Range {
     let asked =
         request.range.as_deref().filter(|_| unchanged && request.method == Method::Get);
     let Some((first, last)) = asked
-        .and_then(|text| text.strip_prefix("bytes="))
-        .and_then(|spec| spec.split_once('-'))
+        .and_then(|text| text.split_once('='))
+        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
+        .and_then(|(_, spec)| spec.split_once('-'))
     else {
         return Range::Whole;
     };
     match (position(first), position(last), meta.len) {
         (None, None, _) | (Some(None), _, _) | (_, Some(None), _) => Range::Whole,
         (Some(Some(first)), Some(Some(last)), _) if last < first => Range::Whole,
-        (None, Some(Some(0)), _) | (_, _, 0) => Range::Beyond,
+        (None, Some(Some(0)), _) => Range::Beyond,
+        // The last so many bytes of nothing are nothing, and all of it.
+        (None, Some(Some(_)), 0) => Range::Whole,
+        (_, _, 0) => Range::Beyond,
         (None, Some(Some(suffix)), len) => {
             Range::Part { first: len - suffix.min(len), last: len - 1 }
         }
@@ -222,6 +239,9 @@ mod tests {
             (format!("If-None-Match: \"x\", W/{ETAG}\r\n"), 304),
             (format!("If-None-Match: \"x\"\r\nIf-None-Match: {ETAG}\r\n"), 304),
             ("If-None-Match: *\r\n".into(), 304),
+            ("If-None-Match: \"a,*,b\"\r\n".into(), 200),
+            ("If-Match: \"a,*,b\"\r\n".into(), 412),
+            ("If-Match: *\r\n".into(), 200),
             ("If-None-Match: \"x\"\r\n".into(), 200),
             ("If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n".into(), 304),
             ("If-Modified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n".into(), 200),
@@ -249,7 +269,8 @@ mod tests {
             ("bytes=99999999999999999999-", 100, (416, 0, 0)),
             ("bytes=-0", 100, (416, 0, 0)),
             ("bytes=0-", 0, (416, 0, 0)),
-            ("bytes=-5", 0, (416, 0, 0)),
+            ("bytes=-5", 0, (200, 0, 0)),
+            ("Bytes=0-0", 100, (206, 0, 1)),
             ("bytes=5-1", 100, (200, 0, 100)),
             ("bytes=0-0,5-5", 100, (200, 0, 100)),
             ("bytes=a-", 100, (200, 0, 100)),
@@ -268,5 +289,12 @@ mod tests {
             };
             assert_eq!((response.status, at, sent), answer, "{range} of {len}");
         }
+    }
+
+    #[test]
+    fn a_file_of_the_year_10000_has_the_last_date_that_can_be_written() {
+        let modified = UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        let date = Meta { modified, ..meta(1) }.date().to_string();
+        assert_eq!(date, "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

@@ -9,18 +9,14 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use guestbook::{Finish, Guest, Job, Now, Out, Settings};
-use rustix::fs::sendfile;
-use rustix::io::Errno;
+use http1::SEND_QUOTA;
+use rustix::io::{Errno, pread};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
 
 use crate::files::{File, Files};
 use crate::signals;
 use crate::store_client::StoreClient;
-
-/// Most that one sendfile(2) is asked to send, so that a slow client's progress is seen now
-/// and then.
-const SEND_AT_ONCE: u64 = 256 * 1024;
 
 /// What a worker has: its files, its connection to the store, a buffer, and the rules of
 /// the house.
@@ -31,8 +27,6 @@ pub struct Worker {
     settings: Settings,
     /// How long a request may still take after SIGTERM.
     grace: Duration,
-    /// When that time is over, once SIGTERM has come.
-    stop_by: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -44,7 +38,7 @@ impl Worker {
         settings: Settings,
         grace: Duration,
     ) -> Self {
-        Self { files, store, settings, grace, stop_by: None, buffer: vec![0; 16 * 1024] }
+        Self { files, store, settings, grace, buffer: vec![0; SEND_QUOTA] }
     }
 
     /// Closes the files that are only kept for later.
@@ -59,10 +53,10 @@ impl Worker {
         let finish = loop {
             if let Some(finish) = guest.finished() {
                 break finish;
-            } else if let Some(job) = guest.take_job() {
-                self.work(job, &mut guest);
             } else if let Some(out) = guest.take_output() {
                 self.send(client, out, &mut guest);
+            } else if let Some(job) = guest.take_job() {
+                self.work(job, &mut guest);
             } else {
                 self.receive(client, &mut guest);
             }
@@ -80,7 +74,8 @@ impl Worker {
                 guest.opened(opened, Now::read());
             }
             Job::Store(call) => {
-                let reply = self.store.call(&call, guest.deadline());
+                let (deadline, grace) = (guest.deadline(), self.grace);
+                let reply = self.store.call(&call, &|| signals::no_later(deadline, grace));
                 guest.stored(reply, Now::read());
             }
         }
@@ -90,7 +85,7 @@ impl Worker {
     /// Waits for bytes of the client, but no longer than until its deadline.
     // ANCHOR: receive
     fn receive(&mut self, client: &OwnedFd, guest: &mut Guest<File>) {
-        if signals::stopping() && !is_readable(client) {
+        if signals::stopped_at().is_some() && !is_readable(client) {
             guest.drain();
             if guest.finished().is_some() {
                 return;
@@ -110,21 +105,17 @@ impl Worker {
     /// Sends a piece, or as much of it as the kernel takes before the deadline.
     // ANCHOR: send
     fn send(&mut self, client: &OwnedFd, out: Out<File>, guest: &mut Guest<File>) {
-        let more =
-            if guest.has_more_output() { SendFlags::MORE } else { SendFlags::empty() };
-        let sent =
-            wait_at_most(client, Timeout::Send, self.until(guest)).and_then(
-                |()| match &out {
-                    Out::Bytes(bytes) => {
-                        net::send(client, bytes, more | SendFlags::NOSIGNAL)
-                    }
-                    Out::File { file, at, len } => {
-                        let at_once =
-                            usize::try_from(SEND_AT_ONCE.min(*len)).unwrap_or(usize::MAX);
-                        sendfile(client, file, Some(&mut { *at }), at_once)
-                    }
-                },
-            );
+        let until = self.until(guest);
+        let sent = match &out {
+            Out::Bytes(bytes) => send_some(client, bytes, guest.has_more_output(), until),
+            Out::File { file, at, len } => {
+                let room =
+                    self.buffer.len().min(usize::try_from(*len).unwrap_or(usize::MAX));
+                pread(file, &mut self.buffer[..room], *at).and_then(|n| {
+                    send_some(client, &self.buffer[..n], (n as u64) < *len, until)
+                })
+            }
+        };
         match sent {
             // The file is shorter than it was: the length that we promised cannot be kept.
             Ok(0) => guest.fail(),
@@ -145,7 +136,8 @@ impl Worker {
             Errno::INTR => {}
             Errno::AGAIN => {
                 guest.expired(Now::read());
-                if self.stop_by.is_some_and(|by| Instant::now() >= by) {
+                let grace_ends = signals::no_later(None, self.grace);
+                if grace_ends.is_some_and(|end| Instant::now() >= end) {
                     guest.fail();
                 }
             }
@@ -154,13 +146,10 @@ impl Worker {
     }
     // ANCHOR_END: blocked
 
-    /// Until when a call for this guest may block: its own deadline, or the end of our
-    /// grace if we are to stop.
-    fn until(&mut self, guest: &Guest<File>) -> Option<Instant> {
-        if signals::stopping() && self.stop_by.is_none() {
-            self.stop_by = Some(Instant::now() + self.grace);
-        }
-        [guest.deadline(), self.stop_by].into_iter().flatten().min()
+    /// Until when a call for this guest may block: its own deadline, or the end of our grace
+    /// if we are to stop.
+    fn until(&self, guest: &Guest<File>) -> Option<Instant> {
+        signals::no_later(guest.deadline(), self.grace)
     }
 
     /// Closes in the way that the connection asks for; the descriptor itself is closed by
@@ -168,10 +157,12 @@ impl Worker {
     // ANCHOR: close
     fn close(&mut self, client: &OwnedFd, finish: Finish) {
         match finish {
-            Finish::Close => {}
+            // Bytes that we have not read would make close reset the connection.
+            Finish::Close if !is_readable(client) => {}
             Finish::Reset => drop(sockopt::set_socket_linger(client, Some(Duration::ZERO))),
-            Finish::Linger => {
+            Finish::Close | Finish::Linger => {
                 let until = Some(Instant::now() + self.settings.linger);
+                let until = signals::no_later(until, self.grace);
                 let mut open = net::shutdown(client, Shutdown::Write);
                 while open.is_ok() {
                     open = match wait_at_most(client, Timeout::Recv, until).and_then(|()| {
@@ -204,6 +195,24 @@ fn wait_at_most(
     sockopt::set_socket_timeout(client, direction, left)
 }
 // ANCHOR_END: remaining
+
+/// Sends what the kernel has room for, waiting until it has room for some. Of nothing it
+/// sends nothing.
+// ANCHOR: send-some
+fn send_some(
+    client: &OwnedFd,
+    bytes: &[u8],
+    more: bool,
+    until: Option<Instant>,
+) -> Result<usize, Errno> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    wait_at_most(client, Timeout::Send, until)?;
+    let more = if more { SendFlags::MORE } else { SendFlags::empty() };
+    net::send(client, bytes, more | SendFlags::NOSIGNAL)
+}
+// ANCHOR_END: send-some
 
 /// Whether a receive would return at once.
 fn is_readable(client: &OwnedFd) -> bool {

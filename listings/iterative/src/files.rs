@@ -99,7 +99,7 @@ impl Files {
     fn open_beneath(&self, path: &str) -> io::Result<OwnedFd> {
         let opened = if self.has_openat2 {
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-            openat2(&self.root, path, FLAGS, Mode::empty(), beneath)
+            retry(|| openat2(&self.root, path, FLAGS, Mode::empty(), beneath))
         } else {
             self.open_step_by_step(path)
         };
@@ -126,6 +126,18 @@ impl Files {
         }
         openat(&folder, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
     }
+}
+
+/// openat2(2) answers EAGAIN when the path changed under it while `..` in a link was followed,
+/// and leaves it to us to try again.
+fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    for _ in 0..8 {
+        match open() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    open()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `bin/canned.rs` | the thirty lines that the chapter starts with |
+//! | `bin/canned.rs` | the few lines that the chapter starts with |
 //! | `lib.rs` | [`listen`] and [`accept_one_after_another`]: what makes this server iterative |
 //! | `connection.rs` | [`Worker`]: one connection, blocking; the other blocking models share it |
 //! | `files.rs` | [`Files`]: opening below the root, and the cache of what is open |
@@ -59,46 +59,35 @@ pub fn accept_one_after_another(
     let mut left_to_serve = i64::from(backlog) + 1;
     let mut last_complaint = None;
     while left_to_serve > 0 {
+        let stopping = signals::stopped_at().is_some();
         match net::accept_with(&listener, SocketFlags::CLOEXEC) {
-            Ok(client) => worker.serve(&client),
+            Ok(client) => {
+                left_to_serve -= i64::from(stopping);
+                worker.serve(&client);
+            }
             // Only after a signal is the listener non-blocking: the queue is empty.
-            Err(Errno::AGAIN) if signals::stopping() => break,
-            Err(Errno::INTR | Errno::CONNABORTED) => {}
-            Err(error) if is_shortage(error) => {
+            Err(Errno::AGAIN) if stopping => break,
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) if is_our_mistake(error) => return Err(error.into()),
+            Err(error) => {
                 complain(&mut last_complaint, error);
                 worker.release_files();
                 thread::sleep(Duration::from_millis(100));
             }
-            Err(error) if is_network_error(error) => {}
-            Err(error) => return Err(error.into()),
         }
-        left_to_serve -= i64::from(signals::stopping());
     }
     Ok(())
 }
 // ANCHOR_END: accept
 
-/// The process or the machine has run out of something: the connection stays in the queue,
-/// and an accept that is repeated at once fails at once.
-pub fn is_shortage(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-}
-
-/// Errors that belong to the connection that was to be accepted, not to the listener
-/// (accept(2), "Error handling").
-pub fn is_network_error(error: Errno) -> bool {
-    use Errno as E;
-    let of_the_client = [
-        E::PROTO,
-        E::NOPROTOOPT,
-        E::OPNOTSUPP,
-        E::NETDOWN,
-        E::NETUNREACH,
-        E::HOSTDOWN,
-        E::HOSTUNREACH,
-        E::PERM,
-    ];
-    of_the_client.contains(&error)
+/// Whether accept can never succeed on this descriptor. Everything else may pass: a shortage
+/// (EMFILE, ENFILE, ENOBUFS, ENOMEM), a firewall's EPERM, the network errors that accept(2)
+/// asks to be treated like EAGAIN.
+pub fn is_our_mistake(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::FAULT | Errno::OPNOTSUPP
+    )
 }
 
 /// Says that accept fails, at most once a second.
@@ -107,7 +96,8 @@ pub fn complain(last: &mut Option<Instant>, error: Errno) {
         *last = Some(Instant::now());
         let error = io::Error::from(error);
         eprintln!(
-            "cannot accept: {error}; clients wait in the queue until descriptors are free (ulimit -n raises the limit)"
+            "cannot accept: {error}; clients wait in the queue meanwhile \
+             (if files are too many, ulimit -n raises the limit)"
         );
     }
 }

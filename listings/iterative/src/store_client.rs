@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use guestbook::{Reply, StoreCall, StoreError, StorePipe};
 
+/// Until when to wait, asked before each wait: a signal may have come that shortens it.
+pub type Until<'a> = &'a dyn Fn() -> Option<Instant>;
+
 /// A worker's connection to the store. It is kept between calls and made again when it is
 /// gone.
 #[derive(Debug)]
@@ -39,33 +42,25 @@ impl StoreClient {
         self.timeout
     }
 
-    /// Sends the call and waits for its reply, until `deadline` at the latest.
+    /// Sends the call and waits for its reply, no longer than `until` says.
     ///
     /// A connection that was kept may have ended meanwhile. If the first try fails on such
     /// a one, a call that does no harm when it is done twice is tried once more; a remark
     /// never is.
     // ANCHOR: call
-    pub fn call(
-        &mut self,
-        call: &StoreCall,
-        deadline: Option<Instant>,
-    ) -> Result<Reply, StoreError> {
+    pub fn call(&mut self, call: &StoreCall, until: Until) -> Result<Reply, StoreError> {
         self.drop_if_ended();
         let was_kept = self.connection.is_some();
-        match self.try_call(call, deadline) {
+        match self.try_call(call, until) {
             Err(StoreError::Gone) if was_kept && call.repeatable => {
-                self.try_call(call, deadline)
+                self.try_call(call, until)
             }
             result => result,
         }
     }
 
-    fn try_call(
-        &mut self,
-        call: &StoreCall,
-        deadline: Option<Instant>,
-    ) -> Result<Reply, StoreError> {
-        let result = self.exchange(call, deadline);
+    fn try_call(&mut self, call: &StoreCall, until: Until) -> Result<Reply, StoreError> {
+        let result = self.exchange(call, until);
         if result.is_err() {
             // Its reply may still come; on this connection it would be taken for the next
             // one's.
@@ -74,24 +69,21 @@ impl StoreClient {
         result
     }
 
-    fn exchange(
-        &mut self,
-        call: &StoreCall,
-        deadline: Option<Instant>,
-    ) -> Result<Reply, StoreError> {
-        let (stream, pipe) = self.connect(time_left(deadline)?)?;
+    fn exchange(&mut self, call: &StoreCall, until: Until) -> Result<Reply, StoreError> {
+        let (stream, pipe) = self.connect(time_left(until)?)?;
         pipe.submit((), call);
         while let Some(out) = pipe.take_output() {
-            stream.set_write_timeout(Some(time_left(deadline)?)).map_err(failure)?;
-            let sent = retry(|| stream.write(&out)).map_err(failure)?;
-            pipe.sent(out, sent);
+            stream.set_write_timeout(Some(time_left(until)?)).map_err(failure)?;
+            let sent = interrupted_is_nothing(stream.write(&out))?;
+            pipe.sent(out, sent.unwrap_or(0));
         }
         let mut buffer = [0; 16 * 1024];
         loop {
-            stream.set_read_timeout(Some(time_left(deadline)?)).map_err(failure)?;
-            match retry(|| stream.read(&mut buffer)).map_err(failure)? {
-                0 => return Err(StoreError::Gone),
-                n => pipe.received(&buffer[..n]),
+            stream.set_read_timeout(Some(time_left(until)?)).map_err(failure)?;
+            match interrupted_is_nothing(stream.read(&mut buffer))? {
+                Some(0) => return Err(StoreError::Gone),
+                Some(n) => pipe.received(&buffer[..n]),
+                None => {}
             }
             if let Some(((), reply)) = pipe.next_reply().map_err(|_| StoreError::Garbled)? {
                 return Ok(reply);
@@ -127,21 +119,18 @@ impl StoreClient {
     }
 }
 
-/// Repeats a call that a signal has interrupted. The deadline is looked at before the next
-/// one.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+/// `None` for a call that a signal has interrupted: the deadline is looked at, and it is made
+/// again.
+fn interrupted_is_nothing(result: io::Result<usize>) -> Result<Option<usize>, StoreError> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        result => result.map(Some).map_err(failure),
     }
 }
 
-fn time_left(deadline: Option<Instant>) -> Result<Duration, StoreError> {
-    let left = deadline.map_or(Duration::MAX, |deadline| {
-        deadline.saturating_duration_since(Instant::now())
-    });
+fn time_left(until: Until) -> Result<Duration, StoreError> {
+    let left =
+        until().map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
     if left.is_zero() {
         Err(StoreError::Late)
     } else {
