@@ -11,10 +11,10 @@ for needed in node npm "$chromium"; do
     fi
 done
 
-cargo build --quiet --package book
-program=$(cargo metadata --no-deps --format-version=1 | node -p 'JSON.parse(fs.readFileSync(0)).target_directory')/debug/book
+cargo build --quiet --package book --package iterative --bins
+programs=$(cargo metadata --no-deps --format-version=1 | node -p 'JSON.parse(fs.readFileSync(0)).target_directory')/debug
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp ci/browser/package.json ci/browser/test.mjs "$work"
 (cd "$work" && npm install --silent --no-package-lock --no-audit --no-fund)
-node "$work/test.mjs" "$program" "$chromium"
+node "$work/test.mjs" "$programs/book" "$programs/iterative" "$chromium"

@@ -1,6 +1,6 @@
 // The book in a real browser: its pages, Run and Stop, and the static site.
 //
-// Usage: node test.mjs BOOK-PROGRAM BROWSER, in the book's folder. ci/browser.sh does that.
+// Usage: node test.mjs BOOK-PROGRAM ITERATIVE-PROGRAM BROWSER, in the book's folder. ci/browser.sh does that.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -10,7 +10,7 @@ import path from "node:path";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
 
-const [program, browserPath] = process.argv.slice(2);
+const [program, iterative, browserPath] = process.argv.slice(2);
 // Compiling a listing for the first time is what takes long.
 const LONG = 10 * 60 * 1000;
 const QUIET_BROWSER = [
@@ -185,6 +185,27 @@ try {
             }
         });
     }
+
+    await test("the iterative server serves the book, and a guestbook, to a browser", async () => {
+        const child = spawn(iterative, ["--listen", "127.0.0.1:0", "--root", site], { stdio: ["ignore", "pipe", "inherit"] });
+        running.push(child);
+        const { value: line } = await readline.createInterface(child.stdout)[Symbol.asyncIterator]().next();
+        const address = line.replace("listening on ", "");
+        const page = await watched(browser, address);
+        for (const name of names.filter((name) => !["print.html", "404.html"].includes(name))) {
+            await page.goto(`${address}/${name}`, { waitUntil: "load" });
+        }
+        await page.goto(`${address}/guestbook`);
+        await page.locator("input[name=remark]").fill("<b>from a browser</b>");
+        await page.locator("button").click();
+        await page.locator("li", { hasText: "<b>from a browser</b>" }).waitFor();
+        assert.deepEqual(page.complaints, []);
+        await page.close();
+        const ended = new Promise((done) => child.once("exit", done));
+        child.kill("SIGTERM");
+        assert.equal(await ended, 0, "it ends with 0");
+        running.splice(running.indexOf(child), 1);
+    });
 
     await test("the search finds", async () => {
         const page = await watched(browser, files.address);

@@ -57,7 +57,7 @@ fn drift_fails_with_the_place_a_diff_and_the_command_that_refreshes() {
             checked.iter().all(|checked| matches!(checked, Ok(Some(_)))),
             "{checked:?}"
         );
-        eprintln!("skipped: runs are performed under Linux only");
+        flags::skipped(format_args!("runs are performed under Linux only"));
         return;
     }
     assert_eq!(checked[0], Ok(None), "the milliseconds vary");

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     });
     let conclusion = run(&arguments, trials);
     for skip in skipped.lock().unwrap_or_else(|e| e.into_inner()).iter() {
-        eprintln!("skipped: {skip}");
+        flags::skipped(format_args!("{skip}"));
     }
     conclusion.exit_code()
 }

@@ -37,10 +37,10 @@ fn a_larger_backlog_is_capped_in_silence() {
         assert_eq!(capped.admitted, Some(capped.somaxconn + 1));
         assert_eq!(capped.queued, capped.somaxconn + 1);
     } else {
-        eprintln!(
-            "skipped: net.core.somaxconn is {}, too long a queue to fill here",
+        flags::skipped(format_args!(
+            "net.core.somaxconn is {}, too long a queue to fill here",
             capped.somaxconn
-        );
+        ));
     }
 }
 

@@ -41,13 +41,15 @@ fn a_waiting_process_sleeps_inside_read() {
     assert!(seen.voluntary >= 1, "{seen}");
     match seen.reading {
         Some(descriptor) => assert!(descriptor > 2, "{seen}"),
-        None => eprintln!(
-            "skipped: this kernel does not show in which system call a process sleeps"
-        ),
+        None => flags::skipped(format_args!(
+            "this kernel does not show in which system call a process sleeps"
+        )),
     }
     match &seen.wchan {
         Some(wchan) => assert!(wchan.contains("pipe_read"), "{seen}"),
-        None => eprintln!("skipped: this kernel does not show where a process sleeps"),
+        None => {
+            flags::skipped(format_args!("this kernel does not show where a process sleeps"))
+        }
     }
 }
 
@@ -72,7 +74,7 @@ fn a_cold_read_waits_for_the_disk_and_a_cached_one_does_not() {
             !["ext4", "xfs", "btrfs", "f2fs"].contains(&read.file_system.as_str()),
             "{read}"
         );
-        eprintln!("skipped: {reason}");
+        flags::skipped(format_args!("{reason}"));
         return;
     }
     assert!(read.cold.used.voluntary >= 1, "{read}");
@@ -88,8 +90,10 @@ fn memory_that_looks_like_a_file_is_never_cold() {
             assert_eq!(read.cold.used.from_disk, 0);
             assert!(read.to_string().contains("note: no disk took part: tmpfs"), "{read}");
         }
-        Ok(read) => eprintln!("skipped: /dev/shm is on {} here", read.file_system),
-        Err(error) => eprintln!("skipped: no file in /dev/shm: {error}"),
+        Ok(read) => {
+            flags::skipped(format_args!("/dev/shm is on {} here", read.file_system))
+        }
+        Err(error) => flags::skipped(format_args!("no file in /dev/shm: {error}")),
     }
 }
 

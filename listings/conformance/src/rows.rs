@@ -105,9 +105,9 @@ pub fn check_with_tool(model: &Model, number: u8) {
     let Some((variable, run)) = row.with_tool else { panic!("row {number} needs no tool") };
     match std::env::var(variable) {
         Ok(tool) => conclude(model, number, Tier::Ci, run(model, &tool)),
-        Err(_) => eprintln!(
-            "skipped: row {number} with a tool: {variable} does not name its program"
-        ),
+        Err(_) => flags::skipped(format_args!(
+            "row {number} with a tool: {variable} does not name its program"
+        )),
     }
 }
 
@@ -115,7 +115,7 @@ fn conclude(model: &Model, number: u8, tier: Tier, outcome: Result<Report, Strin
     match outcome {
         Ok(report) => {
             for skipped in &report.skipped {
-                eprintln!("skipped: row {number}: {skipped}");
+                flags::skipped(format_args!("row {number}: {skipped}"));
             }
             report
                 .record(model, number, tier)

@@ -44,7 +44,7 @@ macro_rules! caught_with_tool {
             let (variable, run) = rows::row_number($row).unwrap().with_tool.unwrap();
             match std::env::var(variable) {
                 Ok(tool) => says($row, run(&wrong(&["--fault", $fault]), &tool), $says),
-                Err(_) => eprintln!("skipped: row {} with a tool: {variable} does not name its program", $row),
+                Err(_) => flags::skipped(format_args!("row {} with a tool: {variable} does not name its program", $row)),
             }
         })*
     };

@@ -11,6 +11,7 @@
 //! | 2 | wrong usage, or a kernel that refuses |
 
 use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,6 +138,13 @@ pub fn parse<T: clap::Parser>() -> T {
 pub fn fail(code: u8, line: impl fmt::Display) -> ExitCode {
     eprintln!("{line}");
     ExitCode::from(code)
+}
+
+/// Says that a test cannot tell anything on this machine, and why. The line goes to standard
+/// error itself, past the test harness, which keeps what a passing test prints to itself.
+pub fn skipped(reason: impl fmt::Display) {
+    // Nobody is left to be told if this fails.
+    let _ = writeln!(io::stderr(), "skipped: {reason}");
 }
 
 /// What a listing says where there is no Linux.

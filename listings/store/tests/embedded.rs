@@ -9,7 +9,7 @@ mod support;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    eprintln!("skipped: the embedded store needs Linux");
+    flags::skipped(format_args!("the embedded store needs Linux"));
 }
 
 #[cfg(target_os = "linux")]

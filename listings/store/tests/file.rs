@@ -268,7 +268,9 @@ fn a_device_that_is_full_is_left_alone() {
         .ok()
         .filter(|mut file| file.write(b"x").is_err())
     else {
-        return eprintln!("skipped: there is no /dev/full here that refuses writes");
+        return flags::skipped(format_args!(
+            "there is no /dev/full here that refuses writes"
+        ));
     };
     let _ = device.try_lock(); // Ours or another test's: either way it is no store's to take.
     let process = Process::start(&["--file", "/dev/full"]);

@@ -132,13 +132,13 @@ fn a_remark_is_on_the_disk_before_it_is_acknowledged_and_a_count_need_not_be() {
     let spawned =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let Ok(mut child) = spawned else {
-        return eprintln!("skipped: strace is not installed");
+        return flags::skipped(format_args!("strace is not installed"));
     };
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let Some(address) = first.trim_end().strip_prefix("listening on redis://") else {
         child.wait().unwrap();
-        return eprintln!("skipped: strace may not trace here");
+        return flags::skipped(format_args!("strace may not trace here"));
     };
     let mut client = Client::new(address.parse().unwrap());
     for words in ["INCR n", "LPUSH list a b", "LTRIM list 0 0"] {

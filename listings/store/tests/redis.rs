@@ -110,9 +110,9 @@ fn store() -> Store {
 /// The Redis to compare with, if there is one.
 fn redis() -> Option<SocketAddr> {
     let Ok(name) = std::env::var("WHO_WAITS_REDIS") else {
-        eprintln!(
-            "skipped: not compared with a real Redis, since WHO_WAITS_REDIS=host:port names none"
-        );
+        flags::skipped(format_args!(
+            "not compared with a real Redis, since WHO_WAITS_REDIS=host:port names none"
+        ));
         return None;
     };
     let mut addresses = name
