@@ -37,7 +37,7 @@ impl Log {
     /// gives zeros for ever.
     pub fn open(path: &Path) -> Result<Self, String> {
         let cannot = |why: io::Error| {
-            format!("cannot open {}: {why}; give --file another one", path.display())
+            format!("cannot open {}: {why}; name another file", path.display())
         };
         let file = OpenOptions::new()
             .read(true)
@@ -58,7 +58,7 @@ impl Log {
         {
             let path = log.path.display();
             return Err(format!(
-                "{path} is in use by another store; stop that one or give --file another one"
+                "{path} is in use by another store; stop that one or name another file"
             ));
         }
         Ok(log)
@@ -226,7 +226,7 @@ impl Log {
     fn broken(&self, why: &str) -> String {
         let (path, at) = (self.path.display(), self.good);
         format!(
-            "{path} has a broken record at byte {at}: {why}; mend it, or give --file another one"
+            "{path} has a broken record at byte {at}: {why}; mend it, or name another file"
         )
     }
 }
