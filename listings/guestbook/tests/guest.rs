@@ -17,6 +17,7 @@ struct Driver {
     now: Now,
     take: usize,
     silent: bool,
+    opened: usize,
     calls: Vec<StoreCall>,
     out: Vec<u8>,
 }
@@ -32,6 +33,7 @@ impl Driver {
             now,
             take: usize::MAX,
             silent: false,
+            opened: 0,
             calls: Vec::new(),
             out: Vec::new(),
         }
@@ -94,6 +96,7 @@ impl Driver {
     fn work(&mut self, job: Job) {
         match job {
             Job::Open(path) => {
+                self.opened += 1;
                 let meta =
                     Meta { kind: Kind::File, len: FILE.len() as u64, modified: UNIX_EPOCH };
                 let result = match path.as_str() {
@@ -315,6 +318,7 @@ fn a_flood_of_requests_is_answered_no_faster_than_it_is_read() {
         taken += n;
     }
     assert!(taken < 1_500, "{taken} requests were taken and nothing was sent");
+    assert!(flood.opened <= 16, "{} files are open for one client", flood.opened);
     flood.take = usize::MAX;
     flood.pump();
     assert_eq!(
