@@ -117,6 +117,14 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of processes, threads or connections: at least 1, at most 100,000.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=100_000) => Ok(number),
+        _ => Err("a number from 1 to 100000 is needed".into()),
+    }
+}
+
 /// Reads the command line. Wrong usage ends the process with [`REFUSED`] and one line;
 /// `--help` ends it with 0.
 pub fn parse<T: clap::Parser>() -> T {
@@ -181,6 +189,15 @@ mod tests {
             "redis://h:1/2",
         ] {
             assert!(wrong.parse::<StoreAt>().is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn nobody_is_not_a_number_of_workers() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        assert_eq!(at_least_one("100000"), Ok(100_000));
+        for wrong in ["0", "100001", "-1", "x", ""] {
+            assert!(at_least_one(wrong).is_err(), "{wrong} was taken");
         }
     }
 

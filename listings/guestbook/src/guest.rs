@@ -163,6 +163,11 @@ impl<F> Guest<F> {
         self.http.drain();
     }
 
+    /// Before the first request, or between two: the client has all its answers.
+    pub fn is_idle(&self) -> bool {
+        self.http.is_idle()
+    }
+
     /// How to close, once there is nothing left to say.
     pub fn finished(&self) -> Option<Finish> {
         self.http.finished()

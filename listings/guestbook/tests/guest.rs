@@ -373,6 +373,23 @@ fn draining_answers_what_was_begun_and_nothing_else() {
 }
 
 #[test]
+fn idle_is_a_client_that_waits_for_nothing() {
+    let mut client = driver();
+    assert!(client.guest.is_idle(), "it has not said anything yet");
+    client.send("GET /file HT");
+    assert!(!client.guest.is_idle(), "it has begun to ask");
+    client.take = 0;
+    client.send("TP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!client.guest.is_idle(), "its answer is not sent");
+    client.take = usize::MAX;
+    client.pump();
+    assert_eq!(client.seen(), (vec![200], None));
+    assert!(client.guest.is_idle(), "it has its answer");
+    client.guest.drain();
+    assert_eq!(client.seen(), (vec![200], Some(Finish::Close)));
+}
+
+#[test]
 fn a_store_that_does_not_answer_costs_one_request_and_its_late_reply_is_nobody_s() {
     let mut late = driver();
     late.silent = true;

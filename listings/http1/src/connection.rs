@@ -359,6 +359,15 @@ impl<F> Connection<F> {
         }
     }
 
+    /// Nothing was begun that is not finished: the peer has said nothing yet, or has all its
+    /// answers and has said nothing since.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Head)
+            && self.input.is_empty()
+            && self.output.is_empty()
+            && !self.lent
+    }
+
     /// How to close, once there is nothing left to say.
     pub fn finished(&self) -> Option<Finish> {
         match self.state {

@@ -18,6 +18,9 @@ use crate::files::{File, Files};
 use crate::signals;
 use crate::store_client::StoreClient;
 
+/// How often a worker looks whether others queue while it waits for a client to ask.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
 /// What a worker has: its files, its connection to the store, a buffer, and the rules of
 /// the house.
 #[derive(Debug)]
@@ -46,9 +49,10 @@ impl Worker {
         self.files.release();
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end. `others_wait` tells whether somebody queues who
+    /// could be served instead of a client that says nothing.
     // ANCHOR: serve
-    pub fn serve(&mut self, client: &OwnedFd) {
+    pub fn serve(&mut self, client: &OwnedFd, others_wait: &dyn Fn() -> bool) {
         let mut guest = Guest::new(self.settings, self.store.timeout(), Now::read());
         let finish = loop {
             if let Some(finish) = guest.finished() {
@@ -56,9 +60,13 @@ impl Worker {
             } else if let Some(out) = guest.take_output() {
                 self.send(client, out, &mut guest);
             } else if let Some(job) = guest.take_job() {
+                // With a queue behind it no client is served twice in a row.
+                if self.settings.keep_alive && others_wait() {
+                    guest.drain();
+                }
                 self.work(job, &mut guest);
             } else {
-                self.receive(client, &mut guest);
+                self.receive(client, &mut guest, others_wait);
             }
         };
         self.close(client, finish);
@@ -82,21 +90,31 @@ impl Worker {
     }
     // ANCHOR_END: work
 
-    /// Waits for bytes of the client, but no longer than until its deadline.
+    /// Waits for bytes of the client, but no longer than until its deadline. In a pool it
+    /// looks up now and then: a client that asks for nothing has to go when others queue.
     // ANCHOR: receive
-    fn receive(&mut self, client: &OwnedFd, guest: &mut Guest<File>) {
+    fn receive(
+        &mut self,
+        client: &OwnedFd,
+        guest: &mut Guest<File>,
+        others_wait: &dyn Fn() -> bool,
+    ) {
         if signals::stopped_at().is_some() && !is_readable(client) {
             guest.drain();
             if guest.finished().is_some() {
                 return;
             }
         }
+        let idle = self.settings.keep_alive && guest.is_idle();
+        let look_up = idle.then(|| Instant::now() + LOOK_UP);
+        let until = [self.until(guest), look_up].into_iter().flatten().min();
         let room = guest.room().min(self.buffer.len());
-        let received = wait_at_most(client, Timeout::Recv, self.until(guest))
+        let received = wait_at_most(client, Timeout::Recv, until)
             .and_then(|()| net::recv(client, &mut self.buffer[..room], RecvFlags::empty()));
         match received {
             Ok((0, _)) => guest.eof(Now::read()),
             Ok((n, _)) => guest.received(&self.buffer[..n], Now::read()),
+            Err(Errno::AGAIN) if idle && others_wait() => guest.drain(),
             Err(error) => self.blocked(error, guest),
         }
     }

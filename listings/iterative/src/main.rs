@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
     store::embedded::run_if_asked();
     let command: Command = flags::parse();
-    match start::run(&command.server, !command.no_file_cache) {
+    match run(&command.server, !command.no_file_cache) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => flags::fail(flags::FAILED, line),
     }
@@ -31,72 +31,17 @@ fn main() -> ExitCode {
     flags::needs_linux("iterative")
 }
 
+// ANCHOR: run
 #[cfg(target_os = "linux")]
-mod start {
-    use std::io::{self, Write};
-    use std::net::SocketAddr;
+fn run(flags: &flags::ServerFlags, file_cache: bool) -> Result<(), String> {
+    use iterative::{accept_one_after_another, signals, start};
 
-    use flags::{ServerFlags, StoreAt};
-    use guestbook::Settings;
-    use iterative::{
-        Files, StoreClient, Worker, accept_one_after_another, listen, signals,
-    };
-    use rustix::net::getsockname;
-    use store::embedded::Embedded;
-
-    // ANCHOR: run
-    pub fn run(flags: &ServerFlags, file_cache: bool) -> Result<(), String> {
-        let root = flags.root.display();
-        let files = Files::new(&flags.root, file_cache).map_err(|error| {
-            format!("cannot serve {root}: {error}; name an existing folder with --root")
-        })?;
-        let listener = listen(flags.listen, flags.backlog).map_err(|error| {
-            format!(
-                "cannot listen on {}: {error}; choose another with --listen",
-                flags.listen
-            )
-        })?;
-        let address = getsockname(&listener)
-            .map_err(io::Error::from)
-            .and_then(|name| Ok(SocketAddr::try_from(name)?));
-        let address = address.map_err(|error| {
-            format!("cannot tell the address that the kernel chose: {error}")
-        })?;
-        let listener = signals::stop_accepting_on(listener)
-            .map_err(|error| format!("cannot catch signals: {error}"))?;
-
-        let (_store, store_address) = start_store(flags)?;
-        let store = StoreClient::new(store_address, flags.store_timeout);
-        let settings = Settings {
-            keep_alive: false,
-            header_timeout: flags.header_timeout,
-            ..Settings::default()
-        };
-        let mut worker = Worker::new(files, store, settings, flags.grace);
-
-        writeln!(io::stdout(), "listening on http://{address}")
-            .map_err(|error| format!("cannot print the address: {error}"))?;
-        accept_one_after_another(listener, flags.backlog, &mut worker)
-            .map_err(|error| format!("cannot accept: {error}"))
-    }
-    // ANCHOR_END: run
-
-    /// Starts the embedded store, or finds the one that was named. The first value keeps
-    /// the store running.
-    fn start_store(flags: &ServerFlags) -> Result<(Option<Embedded>, SocketAddr), String> {
-        match &flags.store {
-            StoreAt::Embedded => {
-                let store =
-                    Embedded::start(flags.store_delay, flags.store_file.as_deref())?;
-                let address = store.address();
-                Ok((Some(store), address))
-            }
-            StoreAt::Redis(at) => match StoreClient::find(at, flags.store_timeout) {
-                Ok(address) => Ok((None, address)),
-                Err(error) => Err(format!(
-                    "cannot reach the store at {at}: {error}; start it, or use --store embedded"
-                )),
-            },
-        }
-    }
+    let listener = start::open_listener(flags)?;
+    signals::watch_for(&[]).map_err(|error| format!("cannot catch signals: {error}"))?;
+    let start::Ready { mut worker, store: _store } =
+        start::get_ready(flags, file_cache, false)?;
+    start::announce(&listener)?;
+    accept_one_after_another(listener, flags.backlog, &mut worker)
+        .map_err(|error| format!("cannot accept: {error}"))
 }
+// ANCHOR_END: run

@@ -4,15 +4,12 @@
 #[cfg(target_os = "linux")]
 fn main() {
     use std::io::{ErrorKind, Read};
-    use std::net::SocketAddr;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    let listener =
-        iterative::listen(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("a port");
-    iterative::signals::stop_accepting_on(listener).expect("the handler is installed");
+    iterative::signals::watch_for(&[]).expect("the handler is installed");
     assert_eq!(iterative::signals::stopped_at(), None);
     kill_process(getpid(), Signal::TERM).expect("we may signal ourselves");
     assert!(iterative::signals::stopped_at().is_some());

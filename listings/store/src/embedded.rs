@@ -129,6 +129,11 @@ impl Embedded {
     }
     // ANCHOR_END: start
 
+    /// Its process id: for a server that waits for any child, and so for this one, too.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -21,42 +21,22 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod four {
-    use std::io::{self, Read, Write};
-    use std::net::{SocketAddr, TcpStream};
+    use std::io;
+    use std::net::SocketAddr;
     use std::path::Path;
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use guestbook::Settings;
-    use iterative::{Files, StoreClient, Worker, accept_one_after_another, listen};
+    use iterative::{
+        Files, StoreClient, Worker, accept_one_after_another, four_clients, listen,
+    };
     use rustix::net::getsockname;
     use store::Store;
 
-    const REQUEST: &[u8] = b"GET /guestbook HTTP/1.1\r\nHost: localhost\r\n\r\n";
-
-    // ANCHOR: in-line
     pub fn clients() -> io::Result<()> {
-        let address = start_server()?;
-        let start = Instant::now();
-        // The listen queue is first come, first served: connect in order, and send in
-        // order.
-        let mut connected = Vec::new();
-        for client in 1..=4 {
-            let mut stream = TcpStream::connect(address)?;
-            stream.write_all(REQUEST)?;
-            connected.push((client, stream, start.elapsed()));
-        }
-        for (client, mut stream, since) in connected {
-            let mut page = Vec::new();
-            stream.read_to_end(&mut page)?;
-            let (since, now) = (since.as_millis(), start.elapsed().as_millis());
-            println!(
-                "client {client}: connected after {since:>3} ms, has its page after {now:>3} ms"
-            );
-        }
-        Ok(())
+        four_clients(start_server()?)
     }
-    // ANCHOR_END: in-line
 
     /// The server in a thread, so that one program shows both sides.
     fn start_server() -> io::Result<SocketAddr> {

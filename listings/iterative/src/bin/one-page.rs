@@ -52,7 +52,7 @@ mod one {
 
         let connection = accept_with(&listener, SocketFlags::CLOEXEC)?;
         let (start, cpu_before) = (Instant::now(), cpu_time());
-        worker.serve(&connection);
+        worker.serve(&connection, &|| false);
         let (wall, cpu) = (start.elapsed(), cpu_time() - cpu_before);
         // ANCHOR_END: one-page
         drop(connection);

@@ -1,0 +1,31 @@
+//! fork(2), behind a safe function: the only unsafe code of the forking servers.
+
+use nix::errno::Errno;
+use nix::unistd::{self, ForkResult};
+
+/// Makes a second process that goes on from here, as this one does, with a copy of its
+/// memory and of its table of descriptors. Returns in both.
+///
+/// For programs of one thread. In debug builds a second one is a panic.
+///
+/// # Errors
+/// `EAGAIN`: a limit on the number of processes is reached (`RLIMIT_NPROC`, the pids
+/// controller of a cgroup). `ENOMEM`: the kernel has no memory for the tables.
+// ANCHOR: fork
+#[expect(unsafe_code, reason = "only the caller can know that it has one thread")]
+pub fn fork() -> Result<ForkResult, Errno> {
+    debug_assert!(
+        threads().is_none_or(|number| number == 1),
+        "fork copies one thread only"
+    );
+    // SAFETY: fork copies the calling thread and no other; a lock that another thread held
+    // would stay locked in the child for ever, malloc's among them. There is no other
+    // thread, so the child's copy of all memory is whole, and the child's own.
+    unsafe { unistd::fork() }
+}
+// ANCHOR_END: fork
+
+/// How many threads this process has, if there is a descriptor left to look with.
+fn threads() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}

@@ -1,0 +1,81 @@
+//! A process for each connection: the forking server.
+//!
+//! The parent does nothing but accept. For each connection it forks a child, and the child
+//! serves it as the iterative server does. Whoever waits for a client or for the store is
+//! that child, and nobody else with it.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `bin/twice.rs` | fork returns twice, and the memory that was one is two |
+//! | `bin/copies.rs` | what is copied, and when: page faults counted |
+//! | `lib.rs` | [`accept_and_fork`]: what makes this server a forking one |
+//! | `children.rs` | [`Children`]: who is alive, who has ended, how many there may be |
+//! | `fork.rs` | [`fork`], behind a safe function |
+#![cfg(target_os = "linux")]
+
+mod children;
+mod fork;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::exit;
+use std::thread;
+use std::time::Duration;
+
+use iterative::{Worker, complain, is_our_mistake, signals, somebody_waits};
+use nix::unistd::ForkResult;
+use rustix::io::Errno;
+use rustix::net::{self, SocketFlags};
+
+pub use children::Children;
+pub use fork::fork;
+
+/// Serves each connection in a child of its own, as many at a time as `children` allows.
+/// After SIGTERM or SIGINT it serves those that were already waiting, and returns when the
+/// children have ended.
+// ANCHOR: accept
+pub fn accept_and_fork(
+    listener: OwnedFd,
+    backlog: i32,
+    mut children: Children,
+    worker: &mut Worker,
+) -> io::Result<()> {
+    let mut left_to_serve = i64::from(backlog) + 1;
+    let (mut about_accept, mut about_fork) = (None, None);
+    while left_to_serve > 0 {
+        children.reap();
+        if children.are_too_many() {
+            children.wait_for_one();
+            continue;
+        }
+        let stopping = signals::stopped_at().is_some();
+        if stopping && !somebody_waits(&listener) {
+            break;
+        }
+        let client = match net::accept_with(&listener, SocketFlags::CLOEXEC) {
+            Ok(client) => client,
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(error) if is_our_mistake(error) => return Err(error.into()),
+            Err(error) => {
+                complain(&mut about_accept, "accept", error);
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        left_to_serve -= i64::from(stopping);
+        match fork() {
+            Ok(ForkResult::Child) => {
+                drop(listener);
+                worker.serve(&client, &|| false);
+                exit(0);
+            }
+            Ok(ForkResult::Parent { child }) => children.add(child),
+            Err(error) => complain(&mut about_fork, "fork", error),
+        }
+        // The parent's descriptor of the client is closed here; the child has its own.
+    }
+    drop(listener);
+    children.wait_for_all();
+    Ok(())
+}
+// ANCHOR_END: accept

@@ -1,0 +1,96 @@
+//! What every blocking server does before its first accept, and what it says when it cannot.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use flags::{ServerFlags, StoreAt};
+use guestbook::Settings;
+use rustix::net::getsockname;
+use store::embedded::Embedded;
+
+use crate::{Files, StoreClient, Worker, listen};
+
+/// A worker that can serve, and the store that it needs.
+#[derive(Debug)]
+pub struct Ready {
+    /// Serves connections. A process that is forked off has its own copy.
+    pub worker: Worker,
+    /// The embedded store, running until this is dropped; none when another was named.
+    pub store: Option<Embedded>,
+}
+
+/// Opens the root and starts the store, or finds the one that was named.
+///
+/// # Errors
+/// One line: what failed, why, and what to do.
+pub fn get_ready(
+    flags: &ServerFlags,
+    file_cache: bool,
+    keep_alive: bool,
+) -> Result<Ready, String> {
+    let files = Files::new(&flags.root, file_cache).map_err(|error| {
+        let root = flags.root.display();
+        format!("cannot serve {root}: {error}; name an existing folder with --root")
+    })?;
+    let (store, address) = start_store(flags)?;
+    let client = StoreClient::new(address, flags.store_timeout);
+    let settings = Settings {
+        keep_alive,
+        header_timeout: flags.header_timeout,
+        ..Settings::default()
+    };
+    Ok(Ready { worker: Worker::new(files, client, settings, flags.grace), store })
+}
+
+/// Starts the embedded store, or finds the one that was named.
+fn start_store(flags: &ServerFlags) -> Result<(Option<Embedded>, SocketAddr), String> {
+    match &flags.store {
+        StoreAt::Embedded => {
+            let store = Embedded::start(flags.store_delay, flags.store_file.as_deref())?;
+            let address = store.address();
+            Ok((Some(store), address))
+        }
+        StoreAt::Redis(at) => match StoreClient::find(at, flags.store_timeout) {
+            Ok(address) => Ok((None, address)),
+            Err(error) => Err(format!(
+                "cannot reach the store at {at}: {error}; start it, or use --store embedded"
+            )),
+        },
+    }
+}
+
+/// Listens where the flags say.
+///
+/// # Errors
+/// One line: what failed, why, and what to do.
+pub fn open_listener(flags: &ServerFlags) -> Result<OwnedFd, String> {
+    listen(flags.listen, flags.backlog).map_err(|error| cannot_listen(flags, error))
+}
+
+/// The line for a listener that cannot be opened.
+pub fn cannot_listen(flags: &ServerFlags, error: impl Display) -> String {
+    format!("cannot listen on {}: {error}; choose another with --listen", flags.listen)
+}
+
+/// The address that the kernel gave a listener: with port 0 it chooses one.
+///
+/// # Errors
+/// One line: what failed, and why.
+pub fn address_of(listener: &OwnedFd) -> Result<SocketAddr, String> {
+    getsockname(listener)
+        .map_err(io::Error::from)
+        .and_then(|name| Ok(SocketAddr::try_from(name)?))
+        .map_err(|error| format!("cannot tell the address that the kernel chose: {error}"))
+}
+
+/// Says, as the first line of output, where the server listens.
+///
+/// # Errors
+/// One line: what failed, and why.
+pub fn announce(listener: &OwnedFd) -> Result<(), String> {
+    let address = address_of(listener)?;
+    writeln!(io::stdout(), "listening on http://{address}")
+        .map_err(|error| format!("cannot print the address: {error}"))
+}

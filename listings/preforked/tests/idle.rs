@@ -1,0 +1,111 @@
+//! A small pool: who may keep a worker, and who has to go when others queue.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(workers: &str, flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_preforked"))
+            .args(["--listen", "127.0.0.1:0", "--root", env!("CARGO_MANIFEST_DIR")])
+            .args(["--workers", workers])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        let address = line.trim().strip_prefix("listening on http://").expect("an address");
+        Self { address: address.parse().expect("an address"), child }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        stream
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let _ = kill(pid, Signal::SIGTERM);
+        let status = self.child.wait().expect("it is ours");
+        assert!(status.success() || thread::panicking(), "{status}");
+    }
+}
+
+const GET: &[u8] = b"GET /clippy.toml-is-not-here HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Asks, and reads the one response that is there then.
+fn ask(stream: &mut TcpStream) -> String {
+    stream.write_all(GET).expect("it is sent");
+    let mut bytes = vec![0; 4096];
+    let n = stream.read(&mut bytes).expect("an answer");
+    String::from_utf8_lossy(&bytes[..n]).into_owned()
+}
+
+/// Whether the server has closed this connection.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).expect("a socket");
+    !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+#[test]
+fn an_idle_client_keeps_its_worker_until_somebody_queues() {
+    for mode in [&[][..], &["--no-defer-accept"]] {
+        let server = Server::start("2", mode);
+        let idle = [(); 2].map(|()| {
+            let mut client = server.connect();
+            assert!(!ask(&mut client).contains("Connection: close"), "it may stay");
+            client
+        });
+        thread::sleep(Duration::from_millis(400));
+        assert!(!idle.iter().any(is_closed), "nobody queues");
+        let mut third = server.connect();
+        assert!(ask(&mut third).starts_with("HTTP/1.1 404 "), "{mode:?}");
+        let closed = idle.iter().filter(|client| is_closed(client)).count();
+        assert!(closed >= 1, "one of the two has had to go");
+    }
+}
+
+#[test]
+fn with_a_queue_behind_it_nobody_is_served_twice_in_a_row() {
+    let server = Server::start("1", &["--store-delay", "200"]);
+    let guestbook = b"GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut first = server.connect();
+    first.write_all(guestbook).expect("it is sent");
+    thread::sleep(Duration::from_millis(50));
+    let mut second = server.connect();
+    second.write_all(guestbook).expect("it is sent");
+    let mut third = server.connect();
+    third.write_all(guestbook).expect("it is sent");
+    let mut page = String::new();
+    second
+        .read_to_string(&mut page)
+        .expect("it is answered, and closed, since the third queues");
+    assert!(page.contains("\r\nConnection: close\r\n"), "{page}");
+    drop(first);
+}
+
+#[test]
+fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
+    let server = Server::start("2", &["--header-timeout", "60000"]);
+    let _silent: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
+    assert!(ask(&mut server.connect()).starts_with("HTTP/1.1 404 "));
+}
