@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The iterative server under the clients that people use: curl, ab, wrk, with the embedded store and with a real Redis.
-# No error of any kind is allowed. Needs curl, ab, wrk and redis-server.
+# The servers under the clients that people use: curl, ab, wrk, with the embedded store and with a real Redis. No error of any
+# kind is allowed. Needs curl, ab, wrk and redis-server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in curl ab wrk redis-server redis-cli; do
   command -v "$program" >/dev/null || { echo "clients.sh needs $program: .ci/run installs it" >&2; exit 2; }
 done
-cargo build --quiet --release -p iterative
+servers=(iterative forking preforked)
+cargo build --quiet --release "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)
 pids=()
@@ -17,7 +18,7 @@ printf 'small\n' > "$work/www/small.txt"
 head -c 20000000 /dev/urandom > "$work/www/big.bin"
 
 start() { # FLAGS...: starts a server and sets url
-  "$bin/iterative" --listen 127.0.0.1:0 --root "$work/www" "$@" > "$work/out" & pids+=($!)
+  "$bin/$server" --listen 127.0.0.1:0 --root "$work/www" "$@" > "$work/out" & pids+=($!)
   for _ in $(seq 100); do
     url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && return
     sleep 0.1
@@ -53,19 +54,22 @@ all() {
     check "ab /$path" ab -q -l -n 5000 -c 20 "$url/$path"
     check "wrk /$path" wrk -t1 -c20 -d2s -H 'Connection: close' "$url/$path"
   done
-  check "ab -k (asks for keep-alive, is refused)" ab -q -k -l -n 2000 -c 20 "$url/small.txt"
+  check "ab -k (asks for keep-alive, and may be refused it)" ab -q -k -l -n 2000 -c 20 "$url/small.txt"
 }
 
-echo "with the embedded store:"
-start
-all
-stop
-
-echo "with $(redis-server --version | cut -d' ' -f1-3):"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" > "$work/redis.log" & pids+=($!)
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
-start --store "redis://127.0.0.1:$port"
-all
-[ "$(redis-cli -p "$port" lrange remarks 1 1)" = '<b>from curl</b>' ]
-stop
+
+for server in "${servers[@]}"; do
+  echo "$server with the embedded store:"
+  start
+  all
+  stop
+  echo "$server with $(redis-server --version | cut -d' ' -f1-3):"
+  redis-cli -p "$port" flushall >/dev/null
+  start --store "redis://127.0.0.1:$port"
+  all
+  [ "$(redis-cli -p "$port" lrange remarks 1 1)" = '<b>from curl</b>' ]
+  stop
+done
