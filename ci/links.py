@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks every link of a built site: each local target exists, each fragment names an element, nothing is loaded from elsewhere.
+"""Checks every link of a built site: each local target exists, each fragment names one element, nothing is loaded from elsewhere.
 
     ci/links.py DIR        exit 1 and a line for each fault; a link that a reader may follow to another host is allowed
 """
@@ -16,10 +16,12 @@ class Page(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.names, self.links = set(), []
+        self.names, self.links, self.twice = set(), [], []
 
     def handle_starttag(self, tag, attributes):
         for name, value in attributes:
+            if name == "id" and value in self.names:
+                self.twice.append((self.getpos()[0], value))
             if name in ("id", "name") and value:
                 self.names.add(value)
             if name in ("href", "src", "data") and value:
@@ -38,6 +40,8 @@ def main(root):
     for path, page in pages.items():
         if path.name in ("toc.html", "404.html"):
             continue  # fragments for other pages, with addresses of their own
+        for line, name in page.twice:
+            faults.append(f"{path.relative_to(root.resolve())}:{line}: #{name}: this place was there before")
         for line, loads, address in page.links:
             parts = urlsplit(address)
             where = f"{path.relative_to(root.resolve())}:{line}: {address}"

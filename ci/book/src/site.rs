@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aids::{Aids, Colours};
 use anyhow::{Context as _, Result, bail};
 use mdbook_driver::MDBook;
 use mdbook_mermaid::Mermaid;
@@ -32,7 +33,7 @@ pub fn build(root: &Path, dest: &Path) -> Result<()> {
 
     let mut book = MDBook::load(root)?;
     book.config.build.build_dir = std::path::absolute(dest)?;
-    book.with_preprocessor(Mermaid);
+    book.with_preprocessor(Aids).with_preprocessor(Mermaid).with_preprocessor(Colours);
     book.build()?;
 
     let with_diagrams = pages(dest)?.into_iter().filter_map(|page| {

@@ -14,11 +14,13 @@ use regex::Regex;
 use crate::{Chapter, Error, Problem, chapters, read, sorted};
 
 /// What mdBook takes for a directive (`links.rs` of mdbook-driver 0.5), an escaped one
-/// included.
+/// included, and names with a hyphen, which it does not see.
 static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)(?:\s+([^}]*))?\}\}")
+    Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_-]+)(?:\s+([^}]*))?\}\}")
         .expect("a regex")
 });
+/// The directives of this book's own preprocessor, `ci/aids`, which checks them.
+const OWN: [&str; 4] = ["sources", "system-calls", "waits", "waits-all"];
 static ANCHOR: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a regex"));
 static ANCHOR_END: LazyLock<Regex> =
@@ -37,6 +39,36 @@ pub struct Include {
     pub rustdoc: bool,
     /// What follows the path: `anchor`, `10:20`, or nothing.
     part: String,
+    /// Whether something stands before it on its line: the margin of a list, say.
+    indented: bool,
+}
+
+impl Include {
+    /// Whether the file is included whole.
+    pub fn is_whole(&self) -> bool {
+        self.part.is_empty()
+    }
+
+    /// The lines of the included file that the include shows, each with its number in the
+    /// file, counted from 1. `text` is the file's.
+    ///
+    /// # Errors
+    /// What is wrong with the anchor or the range of lines, in words.
+    pub fn shown<'t>(&self, text: &'t str) -> Result<Vec<(usize, &'t str)>, String> {
+        let part = self.part.as_str();
+        if part.is_empty() {
+            Ok(numbered(text).collect())
+        } else if part.starts_with(|c: char| c.is_ascii_digit() || c == ':') {
+            lines(text, part).map_err(|e| format!("{}:{part}: {e}", self.target.display()))
+        } else {
+            anchored(text, part).map_err(|e| format!("{}: {e}", self.target.display()))
+        }
+    }
+}
+
+/// Whether a line of a listing is there only to mark where an anchor begins or ends.
+pub fn is_anchor(line: &str) -> bool {
+    ANCHOR.is_match(line) || ANCHOR_END.is_match(line)
 }
 
 /// All includes of a chapter, and what stands there that mdBook would not understand.
@@ -45,8 +77,9 @@ pub fn find(chapter: &Chapter) -> (Vec<Include>, Vec<Problem>) {
     let folder = chapter.file.parent().unwrap_or(Path::new(""));
     for found in DIRECTIVE.captures_iter(&chapter.text) {
         let Some(kind) = found.get(1) else { continue };
-        let line =
-            1 + chapter.text[..found.get(0).map_or(0, |m| m.start())].matches('\n').count();
+        let before = &chapter.text[..found.get(0).map_or(0, |m| m.start())];
+        let line = 1 + before.matches('\n').count();
+        let indented = !before.is_empty() && !before.ends_with('\n');
         let mut refuse = |what: String| {
             problems.push(Problem { file: chapter.file.clone(), line, what })
         };
@@ -60,9 +93,10 @@ pub fn find(chapter: &Chapter) -> (Vec<Include>, Vec<Problem>) {
                 let target = resolved(&folder.join(path));
                 let (file, part, rustdoc) =
                     (chapter.file.clone(), part.to_owned(), kind == "rustdoc_include");
-                includes.push(Include { file, line, target, rustdoc, part });
+                includes.push(Include { file, line, target, rustdoc, part, indented });
             }
             "title" => {}
+            own if OWN.contains(&own) => {}
             "playground" | "playpen" => {
                 refuse(format!("{{{{#{}}}}}: use rustdoc_include", kind.as_str()))
             }
@@ -108,19 +142,25 @@ fn check_one(root: &Path, members: &[PathBuf], include: &Include) -> Result<(), 
     }
     let text = fs::read_to_string(root.join(&include.target))
         .map_err(|e| format!("{shown}: {e}"))?;
-    let part = include.part.as_str();
-    let taken = if part.is_empty() {
-        text
-    } else if part.starts_with(|c: char| c.is_ascii_digit() || c == ':') {
-        lines(&text, part).map_err(|e| format!("{shown}:{part}: {e}"))?
-    } else {
-        anchored(&text, part).map_err(|e| format!("{shown}: {e}"))?
-    };
-    if taken.trim().is_empty() { Err(format!("{shown}:{part} is empty")) } else { Ok(()) }
+    let taken = include.shown(&text)?;
+    if taken.iter().all(|(_, line)| line.trim().is_empty()) {
+        return Err(format!("{shown}:{} is empty", include.part));
+    }
+    if include.indented && taken.len() > 1 {
+        return Err(format!(
+            "mdBook would put only the first of these {} lines of {shown} behind the margin; include them outside of lists and quotations",
+            taken.len()
+        ));
+    }
+    Ok(())
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(n, line)| (n + 1, line))
 }
 
 /// `10`, `10:20`, `10:` or `:20`, as mdBook reads them: from 1, both ends included.
-fn lines(text: &str, part: &str) -> Result<String, String> {
+fn lines<'t>(text: &'t str, part: &str) -> Result<Vec<(usize, &'t str)>, String> {
     let number =
         |s: &str| s.parse::<usize>().map_err(|_| "not a range of lines".to_owned());
     let count = text.lines().count();
@@ -134,35 +174,21 @@ fn lines(text: &str, part: &str) -> Result<String, String> {
     if from == 0 || from > to || to > count {
         return Err(format!("the file has the lines 1 to {count}"));
     }
-    Ok(text.lines().skip(from - 1).take(to + 1 - from).collect::<Vec<_>>().join("\n"))
+    Ok(numbered(text).skip(from - 1).take(to + 1 - from).collect())
 }
 
 /// What stands between `ANCHOR: name` and `ANCHOR_END: name`, other anchors' lines left
 /// out.
-fn anchored(text: &str, name: &str) -> Result<String, String> {
-    let is = |regex: &Regex, line: &str| {
-        regex.captures(line).is_some_and(|found| &found[1] == name)
+fn anchored<'t>(text: &'t str, name: &str) -> Result<Vec<(usize, &'t str)>, String> {
+    let at = |regex: &Regex| -> Vec<usize> {
+        let is = |line| regex.captures(line).is_some_and(|found| &found[1] == name);
+        numbered(text).filter(|(_, line)| is(line)).map(|(n, _)| n).collect()
     };
-    let starts: Vec<_> = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| is(&ANCHOR, line))
-        .map(|(n, _)| n)
-        .collect();
-    let ends: Vec<_> = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| is(&ANCHOR_END, line))
-        .map(|(n, _)| n)
-        .collect();
-    match (starts.as_slice(), ends.as_slice()) {
+    match (at(&ANCHOR).as_slice(), at(&ANCHOR_END).as_slice()) {
         ([], _) => Err(format!("no `ANCHOR: {name}`")),
         ([start], [end]) if start < end => {
-            let between = text.lines().skip(start + 1).take(end - start - 1);
-            Ok(between
-                .filter(|line| !ANCHOR.is_match(line) && !ANCHOR_END.is_match(line))
-                .collect::<Vec<_>>()
-                .join("\n"))
+            let between = numbered(text).skip(*start).take(end - start - 1);
+            Ok(between.filter(|(_, line)| !is_anchor(line)).collect())
         }
         ([_], [] | [_]) => {
             Err(format!("`ANCHOR: {name}` has no `ANCHOR_END: {name}` below it"))

@@ -153,6 +153,8 @@ fn includes_that_hold_pass() {
         format!("{{{{#include {file}:2:}}}}"),
         format!("{{{{#include {file}::4}}}}"),
         "{{#title X}} {{#include SUMMARY.md}}".to_owned(),
+        "{{#waits X | one | in `read`}} {{#waits-all}} {{#system-calls}} {{#sources}}"
+            .to_owned(),
         r"\{{#include nowhere.rs:nothing}} and \{{#rustdoc_include x}} show how it is written".to_owned(),
     ];
     assert_eq!(problems(&good.join("\n")), [""; 0]);
@@ -183,7 +185,9 @@ fn includes_that_do_not_hold_are_refused_with_file_and_line() {
         ("{{#include ../listings/../elsewhere.rs}}", "no workspace member"),
         ("{{#playground ../listings/pipe/src/lib.rs}}", "use rustdoc_include"),
         ("{{#inlcude ../listings/pipe/src/lib.rs}}", "mdBook knows no"),
+        ("{{#system-call}}", "mdBook knows no"),
         ("{{#include }}", "include of nothing"),
+        ("  {{#include ../listings/pipe/src/lib.rs}}", "only the first of these 15 lines"),
     ];
     for (directive, what) in cases {
         let found = problems(&format!("# X\n\n```rust\n{directive}\n```\n"));

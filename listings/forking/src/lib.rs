@@ -23,12 +23,12 @@ use std::thread;
 use std::time::Duration;
 
 use iterative::{Worker, complain, is_our_mistake, signals, somebody_waits};
-use nix::unistd::ForkResult;
 use rustix::io::Errno;
 use rustix::net::{self, SocketFlags};
 
 pub use children::Children;
 pub use fork::fork;
+pub use nix::unistd::ForkResult;
 
 /// Serves each connection in a child of its own, as many at a time as `children` allows.
 /// After SIGTERM or SIGINT it serves those that were already waiting, and returns when the

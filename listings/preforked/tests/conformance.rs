@@ -7,4 +7,6 @@ conformance::suite!(
     args = &["--workers", "4"],
     at_once = 4,
     workers = 4,
+    respawns = true,
+    also = &[&["--reuseport"]]
 );

@@ -105,7 +105,11 @@ fn with_a_queue_behind_it_nobody_is_served_twice_in_a_row() {
 
 #[test]
 fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
-    let server = Server::start("2", &["--header-timeout", "60000"]);
-    let _silent: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
-    assert!(ask(&mut server.connect()).starts_with("HTTP/1.1 404 "));
+    let deferring = Server::start("2", &["--header-timeout", "60000"]);
+    let _silent: Vec<TcpStream> = (0..40).map(|_| deferring.connect()).collect();
+    assert!(ask(&mut deferring.connect()).starts_with("HTTP/1.1 404 "));
+    // Here they have workers, and have to go one after another.
+    let accepting = Server::start("2", &["--header-timeout", "60000", "--no-defer-accept"]);
+    let _silent: Vec<TcpStream> = (0..4).map(|_| accepting.connect()).collect();
+    assert!(ask(&mut accepting.connect()).starts_with("HTTP/1.1 404 "));
 }
