@@ -168,6 +168,11 @@ impl<F> Guest<F> {
         self.http.is_idle()
     }
 
+    /// The client has not asked for anything yet.
+    pub fn is_new(&self) -> bool {
+        self.http.is_new()
+    }
+
     /// How to close, once there is nothing left to say.
     pub fn finished(&self) -> Option<Finish> {
         self.http.finished()

@@ -375,7 +375,10 @@ fn draining_answers_what_was_begun_and_nothing_else() {
 #[test]
 fn idle_is_a_client_that_waits_for_nothing() {
     let mut client = driver();
-    assert!(client.guest.is_idle(), "it has not said anything yet");
+    assert!(
+        client.guest.is_idle() && client.guest.is_new(),
+        "it has not said anything yet"
+    );
     client.send("GET /file HT");
     assert!(!client.guest.is_idle(), "it has begun to ask");
     client.take = 0;
@@ -384,7 +387,7 @@ fn idle_is_a_client_that_waits_for_nothing() {
     client.take = usize::MAX;
     client.pump();
     assert_eq!(client.seen(), (vec![200], None));
-    assert!(client.guest.is_idle(), "it has its answer");
+    assert!(client.guest.is_idle() && !client.guest.is_new(), "it has its answer");
     client.guest.drain();
     assert_eq!(client.seen(), (vec![200], Some(Finish::Close)));
 }

@@ -368,6 +368,11 @@ impl<F> Connection<F> {
             && !self.lent
     }
 
+    /// Nothing was asked yet.
+    pub fn is_new(&self) -> bool {
+        self.first
+    }
+
     /// How to close, once there is nothing left to say.
     pub fn finished(&self) -> Option<Finish> {
         match self.state {

@@ -18,8 +18,11 @@ use crate::files::{File, Files};
 use crate::signals;
 use crate::store_client::StoreClient;
 
-/// How often a worker looks whether others queue while it waits for a client to ask.
+/// How often a worker of a pool looks whether others queue, while it waits for a client's next
+/// request.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// The same for a client that has not asked yet: its first bytes may be on their way.
+const LOOK_UP_FIRST: Duration = Duration::from_secs(1);
 
 /// What a worker has: its files, its connection to the store, a buffer, and the rules of
 /// the house.
@@ -106,7 +109,8 @@ impl Worker {
             }
         }
         let idle = self.settings.keep_alive && guest.is_idle();
-        let look_up = idle.then(|| Instant::now() + LOOK_UP);
+        let pause = if guest.is_new() { LOOK_UP_FIRST } else { LOOK_UP };
+        let look_up = idle.then(|| Instant::now() + pause);
         let until = [self.until(guest), look_up].into_iter().flatten().min();
         let room = guest.room().min(self.buffer.len());
         let received = wait_at_most(client, Timeout::Recv, until)
