@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-pub const PREFACE: &str = "Preface: how to read, run and step through this book";
+pub const PREFACE: &str = "Preface: how to read and run this book, and check your machine";
 pub const READ: &str = "A read that blocks";
 pub const APPLICATION: &str = "The application that every model will serve";
 pub const ITERATIVE: &str =

@@ -19,8 +19,8 @@ pub fn fork() -> Result<ForkResult, Errno> {
         "fork copies one thread only"
     );
     // SAFETY: fork copies the calling thread and no other; a lock that another thread held
-    // would stay locked in the child for ever, malloc's among them. There is no other
-    // thread, so the child's copy of all memory is whole, and the child's own.
+    // would stay locked in the child for ever, and what it protects half changed. There is no
+    // other thread, so the child's copy of all memory is whole, and the child's own.
     unsafe { unistd::fork() }
 }
 // ANCHOR_END: fork

@@ -43,11 +43,13 @@ pub fn accept_and_fork(
     let mut left_to_serve = i64::from(backlog) + 1;
     let (mut about_accept, mut about_fork) = (None, None);
     while left_to_serve > 0 {
+        // ANCHOR: cap
         children.reap();
         if children.are_too_many() {
             children.wait_for_one();
             continue;
         }
+        // ANCHOR_END: cap
         let stopping = signals::stopped_at().is_some();
         if stopping && !somebody_waits(&listener) {
             break;
@@ -63,6 +65,7 @@ pub fn accept_and_fork(
             }
         };
         left_to_serve -= i64::from(stopping);
+        // ANCHOR: fork
         match fork() {
             Ok(ForkResult::Child) => {
                 drop(listener);
@@ -73,6 +76,7 @@ pub fn accept_and_fork(
             Err(error) => complain(&mut about_fork, "fork", error),
         }
         // The parent's descriptor of the client is closed here; the child has its own.
+        // ANCHOR_END: fork
     }
     drop(listener);
     children.wait_for_all();

@@ -41,8 +41,9 @@ fn run(flags: &flags::ServerFlags, max_connections: usize) -> Result<(), String>
     let listener = start::open_listener(flags)?;
     signals::watch_for(&[Signal::SIGCHLD])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    // What a child keeps open ends with it.
-    let start::Ready { mut worker, store: _store } = start::get_ready(flags, false, false)?;
+    // A child serves one client and exits: what it would keep is lost with it.
+    let offer = start::Offer { file_cache: false, keep_alive: false };
+    let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
     start::announce(&listener)?;
     let children = Children::new(max_connections, flags.grace);
     accept_and_fork(listener, flags.backlog, children, &mut worker)

@@ -108,6 +108,7 @@ impl Worker {
                 return;
             }
         }
+        // ANCHOR: look-up
         let idle = self.settings.keep_alive && guest.is_idle();
         let pause = if guest.is_new() { LOOK_UP_FIRST } else { LOOK_UP };
         let look_up = idle.then(|| Instant::now() + pause);
@@ -121,6 +122,7 @@ impl Worker {
             Err(Errno::AGAIN) if idle && others_wait() => guest.drain(),
             Err(error) => self.blocked(error, guest),
         }
+        // ANCHOR_END: look-up
     }
     // ANCHOR_END: receive
 

@@ -22,9 +22,7 @@ pub fn four_clients(server: SocketAddr) -> io::Result<()> {
         let mut page = Vec::new();
         stream.read_to_end(&mut page)?;
         let (since, now) = (since.as_millis(), start.elapsed().as_millis());
-        println!(
-            "client {client}: connected after {since:>3} ms, has its page after {now:>3} ms"
-        );
+        println!("client {client}: connected {since:>2} ms, page {now:>3} ms");
     }
     Ok(())
 }

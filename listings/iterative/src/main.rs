@@ -38,8 +38,8 @@ fn run(flags: &flags::ServerFlags, file_cache: bool) -> Result<(), String> {
 
     let listener = start::open_listener(flags)?;
     signals::watch_for(&[]).map_err(|error| format!("cannot catch signals: {error}"))?;
-    let start::Ready { mut worker, store: _store } =
-        start::get_ready(flags, file_cache, false)?;
+    let offer = start::Offer { file_cache, keep_alive: false };
+    let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
     start::announce(&listener)?;
     accept_one_after_another(listener, flags.backlog, &mut worker)
         .map_err(|error| format!("cannot accept: {error}"))

@@ -21,23 +21,28 @@ pub struct Ready {
     pub store: Option<Embedded>,
 }
 
+/// What a server offers beyond the least.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// Files stay open for a second after they were served.
+    pub file_cache: bool,
+    /// Connections stay open after a response.
+    pub keep_alive: bool,
+}
+
 /// Opens the root and starts the store, or finds the one that was named.
 ///
 /// # Errors
 /// One line: what failed, why, and what to do.
-pub fn get_ready(
-    flags: &ServerFlags,
-    file_cache: bool,
-    keep_alive: bool,
-) -> Result<Ready, String> {
-    let files = Files::new(&flags.root, file_cache).map_err(|error| {
+pub fn get_ready(flags: &ServerFlags, offer: Offer) -> Result<Ready, String> {
+    let files = Files::new(&flags.root, offer.file_cache).map_err(|error| {
         let root = flags.root.display();
         format!("cannot serve {root}: {error}; name an existing folder with --root")
     })?;
     let (store, address) = start_store(flags)?;
     let client = StoreClient::new(address, flags.store_timeout);
     let settings = Settings {
-        keep_alive,
+        keep_alive: offer.keep_alive,
         header_timeout: flags.header_timeout,
         ..Settings::default()
     };

@@ -40,6 +40,7 @@ pub use respawns::Respawns;
 const EXTRA: Duration = Duration::from_secs(2);
 
 /// The workers, as the parent knows them.
+// ANCHOR: pool
 #[derive(Debug)]
 pub struct Pool {
     listeners: Listeners,
@@ -50,6 +51,7 @@ pub struct Pool {
     respawns: Respawns,
     last_complaint: Option<Instant>,
 }
+// ANCHOR_END: pool
 
 impl Pool {
     /// A pool with `size` places, still empty.

@@ -72,8 +72,9 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
         }
     }
     signals::watch_for(&[]).map_err(|error| format!("cannot catch signals: {error}"))?;
-    let start::Ready { mut worker, store: _store } =
-        start::get_ready(flags, !pool.no_file_cache, !pool.no_keep_alive)?;
+    let offer =
+        start::Offer { file_cache: !pool.no_file_cache, keep_alive: !pool.no_keep_alive };
+    let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
     start::announce(listeners.of(0))?;
     Pool::new(listeners, pool.workers, flags.backlog, flags.grace).run(&mut worker);
     Ok(())

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{Timespec, nanosleep};
 
+// ANCHOR: limits
 /// How many workers may be replaced within [`WINDOW`].
 const AT_MOST: usize = 20;
 /// The window.
 const WINDOW: Duration = Duration::from_secs(1);
+// ANCHOR_END: limits
 
 /// A worker that ended is replaced at once, but not more than 20 a second: one that ends as
 /// soon as it begins would otherwise keep the machine busy with forking.

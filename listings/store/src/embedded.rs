@@ -9,6 +9,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -51,6 +52,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
     // Ctrl-C reaches every process of the terminal's group. The server then finishes its
     // requests, and needs us for that.
     block(&[Signal::SIGINT, Signal::SIGTERM]);
+    // The name that ps shows; without it, it would be that of the link, exe.
+    let _ = fs::write("/proc/self/comm", "store");
     let store = Store::start(&options(arguments)?)?;
     announce(store.address());
     let _ = io::copy(&mut io::stdin().lock(), &mut io::sink()); // An error ends us as the end does.

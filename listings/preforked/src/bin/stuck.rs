@@ -34,6 +34,7 @@ mod stuck {
 
     // ANCHOR: stuck
     pub fn run() -> io::Result<()> {
+        println!("half a second later, still waiting:");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         try_with("one queue for all", Listeners::shared(listen(any, 64)?))?;
         try_with("a queue for each", Listeners::one_each(WORKERS, any, 64)?)
@@ -53,9 +54,7 @@ mod stuck {
         for client in &clients {
             waiting += usize::from(!client.is_answered()?);
         }
-        println!(
-            "{name}: half a second later {waiting:>2} of {CLIENTS} clients still wait"
-        );
+        println!("{name:<18} {waiting:>2} of {CLIENTS} clients");
         sleeper.answer()?;
         clients.into_iter().try_for_each(|client| client.answer().map(drop))?;
         Ok(())

@@ -50,8 +50,8 @@ mod turns {
             }
             turns.push(turn.to_string());
         }
-        println!("12 connections, served by worker {}", turns.join(" "));
-        println!("workers woken for nothing: {woken_for_nothing}");
+        println!("served by: {}", turns.join(" "));
+        println!("woken for nothing: {woken_for_nothing}");
         Ok(())
     }
     // ANCHOR_END: turns
