@@ -137,14 +137,16 @@ pub fn parse<T: clap::Parser>() -> T {
         let first: Vec<&str> =
             text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         let what = first.join(" ");
-        eprintln!("{}; try --help", what.strip_prefix("error: ").unwrap_or(&what));
+        let what = what.strip_prefix("error: ").unwrap_or(&what);
+        let _ = writeln!(io::stderr(), "{what}; try --help");
         std::process::exit(i32::from(REFUSED));
     })
 }
 
 /// Prints the one line that a failing program leaves behind: what, why, and what to do.
 pub fn fail(code: u8, line: impl fmt::Display) -> ExitCode {
-    eprintln!("{line}");
+    // Where nobody reads it, the exit code still says it.
+    let _ = writeln!(io::stderr(), "{line}");
     ExitCode::from(code)
 }
 

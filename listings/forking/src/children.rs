@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use iterative::signals;
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use iterative::{Complaints, signals};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 
 /// How much longer than the grace a child may take to end before it is killed.
-const EXTRA: Duration = Duration::from_secs(2);
+pub const EXTRA: Duration = Duration::from_secs(2);
 
 /// The children that are alive, or that have ended and were not waited for.
 #[derive(Debug)]
@@ -18,13 +16,24 @@ pub struct Children {
     alive: HashSet<Pid>,
     at_most: usize,
     grace: Duration,
+    store: Option<u32>,
     told_to_stop: bool,
+    complaints: Complaints,
 }
 
 impl Children {
     /// Room for `at_most` children at a time, which have `grace` to finish after SIGTERM.
-    pub fn new(at_most: usize, grace: Duration) -> Self {
-        Self { alive: HashSet::new(), at_most, grace, told_to_stop: false }
+    /// `store` is the process id of another child that is not one of these.
+    pub fn new(at_most: usize, grace: Duration, store: Option<u32>) -> Self {
+        let complaints = Complaints::default();
+        Self {
+            alive: HashSet::new(),
+            at_most,
+            grace,
+            store,
+            told_to_stop: false,
+            complaints,
+        }
     }
 
     /// Another child.
@@ -40,54 +49,60 @@ impl Children {
     /// Takes note of the children that have ended, without waiting for one that has not.
     // ANCHOR: reap
     pub fn reap(&mut self) {
-        while self.one_has_ended(WaitPidFlag::WNOHANG) {}
+        while self.one_has_ended(WaitOptions::NOHANG) {}
     }
 
     /// Waits until a child has ended, or a signal comes.
     pub fn wait_for_one(&mut self) {
-        if signals::stopped_at().is_some() {
-            self.tell_to_stop();
-        }
-        self.one_has_ended(WaitPidFlag::empty());
+        self.hurry();
+        self.one_has_ended(WaitOptions::empty());
     }
 
-    fn one_has_ended(&mut self, how: WaitPidFlag) -> bool {
-        match waitpid(None, Some(how)) {
-            Ok(status) => status.pid().is_some_and(|child| {
-                // The store is a child, too, and none of these.
+    fn one_has_ended(&mut self, how: WaitOptions) -> bool {
+        match wait(how) {
+            Ok(Some((child, status))) => {
                 self.alive.remove(&child);
+                self.mind_the_store(child, status);
                 true
-            }),
-            Err(Errno::ECHILD) => {
-                self.alive.clear();
+            }
+            Ok(None) => false,
+            Err(error) => {
+                if error == Errno::CHILD {
+                    self.alive.clear();
+                }
                 false
             }
-            Err(_) => false,
         }
     }
     // ANCHOR_END: reap
 
-    /// Tells the children that the server is about to end, once: whoever has not asked for
-    /// anything yet is let go, and the grace begins.
-    fn tell_to_stop(&mut self) {
-        if !self.told_to_stop {
-            self.told_to_stop = true;
-            self.send(Signal::SIGTERM);
+    /// Without its store the server goes on with what needs none.
+    fn mind_the_store(&mut self, child: Pid, status: WaitStatus) {
+        if self.store == Some(child.as_raw_pid().cast_unsigned()) {
+            self.complaints.say(store_has_ended(status));
         }
     }
 
-    /// Returns when every child has ended. Whoever takes longer than the grace allows is
-    /// killed.
+    /// After SIGTERM: tells the children, once, so that whoever has asked for nothing is let
+    /// go and the grace begins; and kills those who have had more than that.
+    // ANCHOR: hurry
+    pub fn hurry(&mut self) {
+        let Some(stopped_at) = signals::stopped_at() else { return };
+        if !self.told_to_stop {
+            self.told_to_stop = true;
+            self.send(Signal::TERM);
+        }
+        if Instant::now() >= stopped_at + self.grace + EXTRA {
+            self.send(Signal::KILL);
+        }
+    }
+    // ANCHOR_END: hurry
+
+    /// Returns when every child has ended.
     // ANCHOR: wait-for-all
     pub fn wait_for_all(&mut self) {
-        self.tell_to_stop();
-        let until =
-            signals::no_later(None, self.grace).unwrap_or_else(Instant::now) + EXTRA;
+        // An alarm a second sees to it that none of these waits is for ever.
         while !self.alive.is_empty() {
-            if Instant::now() >= until {
-                self.send(Signal::SIGKILL);
-            }
-            // An alarm a second sees to it that this is not for ever.
             self.wait_for_one();
         }
     }
@@ -95,8 +110,20 @@ impl Children {
 
     fn send(&self, signal: Signal) {
         for child in &self.alive {
-            // It is ours until it was waited for, so this is nobody else.
-            let _ = kill(*child, signal);
+            // Until it was waited for its id is nobody else's.
+            let _ = kill_process(*child, signal);
         }
     }
+}
+
+/// The line about a store that is no more.
+pub fn store_has_ended(status: WaitStatus) -> String {
+    let how = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("with {code}"),
+        (_, Some(signal)) => format!("by signal {signal}"),
+        _ => "for no known reason".into(),
+    };
+    format!(
+        "the store has ended {how}; its pages are answered 503 until the server is started again"
+    )
 }

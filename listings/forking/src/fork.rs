@@ -1,7 +1,21 @@
 //! fork(2), behind a safe function: the only unsafe code of the forking servers.
 
-use nix::errno::Errno;
-use nix::unistd::{self, ForkResult};
+use std::io;
+
+use nix::unistd;
+use rustix::process::Pid;
+
+/// Who we are, after [`fork`].
+#[derive(Clone, Copy, Debug)]
+pub enum ForkResult {
+    /// The new process.
+    Child,
+    /// The process that called.
+    Parent {
+        /// The id of the new one.
+        child: Pid,
+    },
+}
 
 /// Makes a second process that goes on from here, as this one does, with a copy of its
 /// memory and of its table of descriptors. Returns in both.
@@ -13,7 +27,7 @@ use nix::unistd::{self, ForkResult};
 /// controller of a cgroup). `ENOMEM`: the kernel has no memory for the tables.
 // ANCHOR: fork
 #[expect(unsafe_code, reason = "only the caller can know that it has one thread")]
-pub fn fork() -> Result<ForkResult, Errno> {
+pub fn fork() -> io::Result<ForkResult> {
     debug_assert!(
         threads().is_none_or(|number| number == 1),
         "fork copies one thread only"
@@ -21,9 +35,19 @@ pub fn fork() -> Result<ForkResult, Errno> {
     // SAFETY: fork copies the calling thread and no other; a lock that another thread held
     // would stay locked in the child for ever, and what it protects half changed. There is no
     // other thread, so the child's copy of all memory is whole, and the child's own.
-    unsafe { unistd::fork() }
+    let forked = unsafe { unistd::fork() }?;
+    Ok(match forked {
+        unistd::ForkResult::Child => ForkResult::Child,
+        unistd::ForkResult::Parent { child } => ForkResult::Parent { child: known(child) },
+    })
 }
 // ANCHOR_END: fork
+
+/// A process id of nix as one of rustix, which also understands how a process ended that was
+/// ended by a real-time signal.
+fn known(pid: unistd::Pid) -> Pid {
+    Pid::from_raw(pid.as_raw()).expect("a child's id is positive")
+}
 
 /// How many threads this process has, if there is a descriptor left to look with.
 fn threads() -> Option<usize> {

@@ -22,13 +22,12 @@ use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
-use iterative::{Worker, complain, is_our_mistake, signals, somebody_waits};
+use iterative::{Complaints, Drain, Worker, is_our_mistake, no_accept};
 use rustix::io::Errno;
 use rustix::net::{self, SocketFlags};
 
-pub use children::Children;
-pub use fork::fork;
-pub use nix::unistd::ForkResult;
+pub use children::{Children, EXTRA, store_has_ended};
+pub use fork::{ForkResult, fork};
 
 /// Serves each connection in a child of its own, as many at a time as `children` allows.
 /// After SIGTERM or SIGINT it serves those that were already waiting, and returns when the
@@ -36,13 +35,12 @@ pub use nix::unistd::ForkResult;
 // ANCHOR: accept
 pub fn accept_and_fork(
     listener: OwnedFd,
-    backlog: i32,
     mut children: Children,
     worker: &mut Worker,
 ) -> io::Result<()> {
-    let mut left_to_serve = i64::from(backlog) + 1;
-    let (mut about_accept, mut about_fork) = (None, None);
-    while left_to_serve > 0 {
+    let mut complaints = Complaints::default();
+    let mut drain = Drain::default();
+    while drain.may_go_on(&listener, worker.grace()) {
         // ANCHOR: cap
         children.reap();
         if children.are_too_many() {
@@ -50,21 +48,18 @@ pub fn accept_and_fork(
             continue;
         }
         // ANCHOR_END: cap
-        let stopping = signals::stopped_at().is_some();
-        if stopping && !somebody_waits(&listener) {
-            break;
-        }
         let client = match net::accept_with(&listener, SocketFlags::CLOEXEC) {
             Ok(client) => client,
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(Errno::INVAL) if drain.has_begun() => break,
             Err(error) if is_our_mistake(error) => return Err(error.into()),
             Err(error) => {
-                complain(&mut about_accept, "accept", error);
+                complaints.say(no_accept(error));
                 thread::sleep(Duration::from_millis(100));
                 continue;
             }
         };
-        left_to_serve -= i64::from(stopping);
+        drain.accepted();
         // ANCHOR: fork
         match fork() {
             Ok(ForkResult::Child) => {
@@ -73,7 +68,7 @@ pub fn accept_and_fork(
                 exit(0);
             }
             Ok(ForkResult::Parent { child }) => children.add(child),
-            Err(error) => complain(&mut about_fork, "fork", error),
+            Err(error) => complaints.say(no_fork(error)),
         }
         // The parent's descriptor of the client is closed here; the child has its own.
         // ANCHOR_END: fork
@@ -83,3 +78,10 @@ pub fn accept_and_fork(
     Ok(())
 }
 // ANCHOR_END: accept
+
+/// The line about a fork that fails.
+fn no_fork(error: io::Error) -> String {
+    format!(
+        "cannot fork: {error}; a client is dropped (ulimit -u shows a limit on processes)"
+    )
+}

@@ -37,16 +37,18 @@ fn run(flags: &flags::ServerFlags, max_connections: usize) -> Result<(), String>
     use forking::{Children, accept_and_fork};
     use iterative::{signals, start};
     use nix::sys::signal::Signal;
+    use store::embedded::Embedded;
 
     let listener = start::open_listener(flags)?;
     signals::watch_for(&[Signal::SIGCHLD])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
     // A child serves one client and exits: what it would keep is lost with it.
     let offer = start::Offer { file_cache: false, keep_alive: false };
-    let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
+    let start::Ready { mut worker, store } = start::get_ready(flags, offer)?;
     start::announce(&listener)?;
-    let children = Children::new(max_connections, flags.grace);
-    accept_and_fork(listener, flags.backlog, children, &mut worker)
+    let store = store.as_ref().map(Embedded::id);
+    let children = Children::new(max_connections, flags.grace, store);
+    accept_and_fork(listener, children, &mut worker)
         .map_err(|error| format!("cannot accept: {error}"))
 }
 // ANCHOR_END: run

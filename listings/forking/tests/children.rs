@@ -149,3 +149,33 @@ fn a_child_that_is_told_to_stop_does_not_stop_the_server() {
     next.write_all(GET).expect("it is sent");
     assert!(answer(next).starts_with("HTTP/1.1 200 "));
 }
+
+#[test]
+fn a_child_that_a_real_time_signal_ended_gives_its_place_back() {
+    let server = Server::start(&["--max-connections", "1"]);
+    let silent = server.connect();
+    server.eventually("one child", 1);
+    // nix's waitpid knows no such signal, and would have lost it.
+    let killed =
+        Command::new("kill").args(["-34", &server.children()[0].to_string()]).status();
+    assert!(killed.expect("kill is a program, too").success());
+    let mut next = server.connect();
+    next.write_all(GET).expect("it is sent");
+    assert!(answer(next).starts_with("HTTP/1.1 200 "));
+    drop(silent);
+}
+
+#[test]
+fn at_the_cap_a_child_that_hangs_is_killed_when_the_grace_is_over() {
+    let mut server = Server::start(&["--max-connections", "1", "--grace", "100"]);
+    let _silent = server.connect();
+    server.eventually("one child", 1);
+    let _next = server.connect();
+    kill(server.children()[0], Signal::SIGSTOP).expect("it is there");
+    kill(server.pid(), Signal::SIGTERM).expect("it is there");
+    let begun = Instant::now();
+    while server.child.try_wait().expect("it is ours").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the server does not end");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -173,6 +173,12 @@ impl<F> Guest<F> {
         self.http.is_new()
     }
 
+    /// The response to the request at hand is the last on this connection, whatever the
+    /// client has sent beyond it: others wait.
+    pub fn make_last(&mut self) {
+        self.http.make_last();
+    }
+
     /// How to close, once there is nothing left to say.
     pub fn finished(&self) -> Option<Finish> {
         self.http.finished()

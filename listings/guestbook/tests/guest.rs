@@ -393,6 +393,17 @@ fn idle_is_a_client_that_waits_for_nothing() {
 }
 
 #[test]
+fn a_last_response_is_the_last_whatever_was_sent_beyond_it() {
+    let mut client = driver();
+    client.silent = true;
+    client.send("GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\nGET /file HTTP/1.1\r\nHo");
+    client.guest.make_last();
+    client.wait(STORE_TIMEOUT);
+    assert_eq!(client.seen(), (vec![503], Some(Finish::Linger)), "it may still be sending");
+    assert!(String::from_utf8_lossy(&client.out).contains("\r\nConnection: close\r\n"));
+}
+
+#[test]
 fn a_store_that_does_not_answer_costs_one_request_and_its_late_reply_is_nobody_s() {
     let mut late = driver();
     late.silent = true;

@@ -161,6 +161,7 @@ pub struct Connection<F> {
     sending: Option<(Instant, u64)>,
     peer_ended: bool,
     draining: bool,
+    last: bool,
     linger: bool,
     failed: bool,
 }
@@ -181,6 +182,7 @@ impl<F> Connection<F> {
             sending: None,
             peer_ended: false,
             draining: false,
+            last: false,
             linger: false,
             failed: false,
         }
@@ -240,7 +242,8 @@ impl<F> Connection<F> {
         let State::Answering(answering) = self.state else { return };
         // Bytes of a next request that were read are answered too, so this response is not
         // the last.
-        let last = !self.settings.keep_alive
+        let last = self.last
+            || !self.settings.keep_alive
             || !answering.keep_alive
             || (self.input.is_empty() && (self.draining || self.peer_ended));
         let connection = match (last, answering.http_10) {
@@ -371,6 +374,12 @@ impl<F> Connection<F> {
     /// Nothing was asked yet.
     pub fn is_new(&self) -> bool {
         self.first
+    }
+
+    /// The next response is the last, and says so. What the peer has sent beyond its request
+    /// is not read: it knows from the response that it has to ask again.
+    pub fn make_last(&mut self) {
+        self.last = true;
     }
 
     /// How to close, once there is nothing left to say.

@@ -47,6 +47,11 @@ impl Worker {
         Self { files, store, settings, grace, buffer: vec![0; SEND_QUOTA] }
     }
 
+    /// How long a request may still take after SIGTERM.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// Closes the files that are only kept for later.
     pub fn release_files(&mut self) {
         self.files.release();
@@ -65,7 +70,7 @@ impl Worker {
             } else if let Some(job) = guest.take_job() {
                 // With a queue behind it no client is served twice in a row.
                 if self.settings.keep_alive && others_wait() {
-                    guest.drain();
+                    guest.make_last();
                 }
                 self.work(job, &mut guest);
             } else {

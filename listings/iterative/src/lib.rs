@@ -13,30 +13,36 @@
 //! | `files.rs` | [`Files`]: opening below the root, and the cache of what is open |
 //! | `four_clients.rs` | [`four_clients`]: who has to wait when four come at once |
 //! | `store_client.rs` | [`StoreClient`]: asking the store and waiting for it |
+//! | `queue.rs` | [`somebody_waits`], [`how_many_wait`]: a look into the accept queue |
+//! | `drain.rs` | [`Drain`]: who is still served after SIGTERM |
 //! | `signals.rs` | SIGTERM and SIGINT: stop accepting, finish what was begun |
 //! | `start.rs` | what every blocking server does before its first accept |
 #![cfg(target_os = "linux")]
 
 mod connection;
+mod drain;
 mod files;
 mod four_clients;
+mod queue;
 pub mod signals;
 pub mod start;
 mod store_client;
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 pub use connection::Worker;
+pub use drain::Drain;
 pub use files::{File, Files};
 pub use four_clients::four_clients;
+pub use queue::{how_many_wait, somebody_waits};
 pub use store_client::StoreClient;
 
 /// Opens a socket that listens on `address`. The kernel keeps up to `backlog` + 1
@@ -59,25 +65,21 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
 // ANCHOR: accept
 pub fn accept_one_after_another(
     listener: impl AsFd,
-    backlog: i32,
     worker: &mut Worker,
 ) -> io::Result<()> {
-    let mut left_to_serve = i64::from(backlog) + 1;
-    let mut last_complaint = None;
-    while left_to_serve > 0 {
-        let stopping = signals::stopped_at().is_some();
-        if stopping && !somebody_waits(&listener) {
-            break;
-        }
+    let mut complaints = Complaints::default();
+    let mut drain = Drain::default();
+    while drain.may_go_on(&listener, worker.grace()) {
         match net::accept_with(&listener, SocketFlags::CLOEXEC) {
             Ok(client) => {
-                left_to_serve -= i64::from(stopping);
+                drain.accepted();
                 worker.serve(&client, &|| somebody_waits(&listener));
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
+            Err(Errno::INVAL) if drain.has_begun() => break, // shut down
             Err(error) if is_our_mistake(error) => return Err(error.into()),
             Err(error) => {
-                complain(&mut last_complaint, "accept", error);
+                complaints.say(no_accept(error));
                 worker.release_files();
                 thread::sleep(Duration::from_millis(100));
             }
@@ -86,14 +88,6 @@ pub fn accept_one_after_another(
     Ok(())
 }
 // ANCHOR_END: accept
-
-/// Whether a connection is in the accept queue.
-// ANCHOR: somebody-waits
-pub fn somebody_waits(listener: impl AsFd) -> bool {
-    let mut listener = [PollFd::new(&listener, PollFlags::IN)];
-    poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-}
-// ANCHOR_END: somebody-waits
 
 /// Whether accept can never succeed on this descriptor. Everything else may pass: a shortage
 /// (EMFILE, ENFILE, ENOBUFS, ENOMEM), a firewall's EPERM, the network errors that accept(2)
@@ -105,17 +99,27 @@ pub fn is_our_mistake(error: Errno) -> bool {
     )
 }
 
-/// Says that a call fails, at most once a second.
-pub fn complain(last: &mut Option<Instant>, call: &str, error: impl Into<io::Error>) {
-    if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
-        *last = Some(Instant::now());
-        let error = error.into();
-        let so_what = match call {
-            "accept" => {
-                "clients wait in the queue meanwhile; ulimit -n raises a limit on files"
-            }
-            _ => "that client is dropped; ulimit -u raises a limit on processes",
-        };
-        eprintln!("cannot {call}: {error}; {so_what}");
+/// The line about an accept that fails for want of something.
+pub fn no_accept(error: Errno) -> String {
+    format!(
+        "cannot accept: {}; clients wait in the queue meanwhile (if files are too many, \
+         ulimit -n raises the limit)",
+        io::Error::from(error)
+    )
+}
+
+/// What a server says on standard error while it runs: one line a second at most, since what
+/// goes wrong a thousand times a second is said well enough once.
+#[derive(Debug, Default)]
+pub struct Complaints(Option<Instant>);
+
+impl Complaints {
+    /// Says it, unless something was said within the last second.
+    pub fn say(&mut self, line: impl Display) {
+        if self.0.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
+            self.0 = Some(Instant::now());
+            // A server goes on when nobody reads what it says. eprintln would end it.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
     }
 }

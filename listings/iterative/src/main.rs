@@ -41,7 +41,7 @@ fn run(flags: &flags::ServerFlags, file_cache: bool) -> Result<(), String> {
     let offer = start::Offer { file_cache, keep_alive: false };
     let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
     start::announce(&listener)?;
-    accept_one_after_another(listener, flags.backlog, &mut worker)
+    accept_one_after_another(listener, &mut worker)
         .map_err(|error| format!("cannot accept: {error}"))
 }
 // ANCHOR_END: run

@@ -5,7 +5,8 @@
 //! disk). A signal that comes just *before* the call does not: a process that looks at a
 //! flag, sees that it is not set, and then calls accept may wait for ever. So the handler
 //! asks for another signal a second later, and after a stop for another after that, until
-//! the process has ended. No wait outlasts the next alarm.
+//! the process has ended. No wait outlasts the next alarm. (A process that is forked off
+//! inherits no alarm, fork(2); it inherits the note that the stop has come.)
 
 use std::ffi::c_int;
 use std::io;
@@ -13,7 +14,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
+};
 use nix::unistd::alarm;
 
 /// When we began to watch.
@@ -62,11 +65,14 @@ pub fn watch_for(signals: &[Signal]) -> io::Result<()> {
     let action =
         SigAction::new(SigHandler::Handler(notice), SaFlags::empty(), SigSet::empty());
     let always = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGALRM];
-    for signal in always.iter().chain(signals) {
+    let watched: Vec<Signal> = always.iter().chain(signals).copied().collect();
+    for signal in &watched {
         // SAFETY: `notice` owns no memory and takes no lock. It uses two statics, which live
         // until the process ends; SINCE was set above, before a signal can reach it.
         unsafe { sigaction(*signal, &action) }?;
     }
+    // Whoever started us may have blocked them, and that is inherited.
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from_iter(watched)), None)?;
     Ok(())
 }
 // ANCHOR_END: install

@@ -70,7 +70,7 @@ impl StoreClient {
     }
 
     fn exchange(&mut self, call: &StoreCall, until: Until) -> Result<Reply, StoreError> {
-        let (stream, pipe) = self.connect(time_left(until)?)?;
+        let (stream, pipe) = self.connect(until)?;
         pipe.submit((), call);
         while let Some(out) = pipe.take_output() {
             stream.set_write_timeout(Some(time_left(until)?)).map_err(failure)?;
@@ -92,13 +92,18 @@ impl StoreClient {
     }
     // ANCHOR_END: call
 
+    /// In tries of a second, since a signal does not end one (the standard library goes on
+    /// waiting), and may bring the end of `until` nearer.
     fn connect(
         &mut self,
-        time: Duration,
+        until: Until,
     ) -> Result<&mut (TcpStream, StorePipe<()>), StoreError> {
-        if self.connection.is_none() {
-            let stream =
-                TcpStream::connect_timeout(&self.address, time).map_err(failure)?;
+        while self.connection.is_none() {
+            let time = time_left(until)?.min(Duration::from_secs(1));
+            let stream = match TcpStream::connect_timeout(&self.address, time) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => continue,
+                connected => connected.map_err(failure)?,
+            };
             stream.set_nodelay(true).map_err(failure)?;
             self.connection = Some((stream, StorePipe::new()));
         }

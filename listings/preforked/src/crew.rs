@@ -7,12 +7,10 @@ use std::process::exit;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use forking::fork;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid};
+use forking::{ForkResult, fork};
 use rustix::io::read;
 use rustix::net::{SendFlags, accept, send};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// What a client sends to make a worker sleep before it answers.
 pub const SLEEP: &[u8] = b"sleep\n";
@@ -71,8 +69,8 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         for pid in &self.0 {
-            let _ = kill(*pid, Signal::SIGKILL);
-            let _ = waitpid(*pid, None);
+            let _ = kill_process(*pid, Signal::KILL);
+            let _ = waitpid(Some(*pid), WaitOptions::empty());
         }
     }
 }

@@ -24,45 +24,48 @@ mod respawns;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
-use forking::fork;
-use iterative::{Worker, accept_one_after_another, complain, signals};
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, getppid};
-use rustix::process::{getpid, set_parent_process_death_signal};
+use forking::{EXTRA, ForkResult, fork, store_has_ended};
+use iterative::{Complaints, Worker, accept_one_after_another, signals};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
+    set_parent_process_death_signal, wait,
+};
 
 pub use defer::defer_accept;
 pub use listeners::Listeners;
-pub use respawns::Respawns;
-
-/// How much longer than the grace a worker may take to end before it is killed.
-const EXTRA: Duration = Duration::from_secs(2);
+pub use respawns::{Respawns, pause};
 
 /// The workers, as the parent knows them.
 // ANCHOR: pool
 #[derive(Debug)]
 pub struct Pool {
     listeners: Listeners,
-    backlog: i32,
-    grace: Duration,
     /// The process in each place; none when it has ended.
     workers: Vec<Option<Pid>>,
     respawns: Respawns,
-    last_complaint: Option<Instant>,
+    grace: Duration,
+    /// Another child, which is no worker.
+    store: Option<u32>,
+    complaints: Complaints,
 }
 // ANCHOR_END: pool
 
 impl Pool {
     /// A pool with `size` places, still empty.
-    pub fn new(listeners: Listeners, size: usize, backlog: i32, grace: Duration) -> Self {
+    pub fn new(
+        listeners: Listeners,
+        size: usize,
+        grace: Duration,
+        store: Option<u32>,
+    ) -> Self {
         Self {
             listeners,
-            backlog,
-            grace,
             workers: vec![None; size],
             respawns: Respawns::new(size),
-            last_complaint: None,
+            grace,
+            store,
+            complaints: Complaints::default(),
         }
     }
 
@@ -71,13 +74,11 @@ impl Pool {
     // ANCHOR: run
     pub fn run(mut self, worker: &mut Worker) {
         while signals::stopped_at().is_none() {
+            while self.one_has_ended(WaitOptions::NOHANG) {}
             match self.workers.iter().position(Option::is_none) {
-                Some(place) => {
-                    if self.respawns.may_start() {
-                        self.start(place, worker);
-                    }
-                }
-                None => self.wait_for_one(),
+                Some(place) if self.respawns.may_start() => self.start(place, worker),
+                Some(_) => {}
+                None => _ = self.one_has_ended(WaitOptions::empty()),
             }
         }
         self.stop();
@@ -91,58 +92,68 @@ impl Pool {
             Ok(ForkResult::Parent { child }) => self.workers[place] = Some(child),
             Ok(ForkResult::Child) => {
                 // Whatever ends the parent, nobody is left behind.
-                let tied =
-                    set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-                if tied.is_err() || getppid().as_raw() != parent.as_raw_pid() {
+                let tied = set_parent_process_death_signal(Some(Signal::TERM));
+                if tied.is_err() || getppid() != Some(parent) {
                     exit(1);
                 }
-                let listener = self.listeners.of(place);
-                match accept_one_after_another(listener, self.backlog, worker) {
+                let listener = self.listeners.keep(place);
+                match accept_one_after_another(listener, worker) {
                     Ok(()) => exit(0),
-                    Err(error) => complain(&mut None, "accept", error),
+                    Err(error) => {
+                        self.complaints.say(format_args!("cannot accept: {error}"))
+                    }
                 }
                 exit(1);
             }
-            Err(error) => complain(&mut self.last_complaint, "fork", error),
+            Err(error) => {
+                self.complaints.say(format_args!(
+                    "cannot fork a worker: {error} (ulimit -u shows a limit on processes)"
+                ));
+                pause(Duration::from_millis(100));
+            }
         }
     }
     // ANCHOR_END: start
 
-    /// Waits until a worker has ended, or a signal comes.
+    /// Takes note of a child that has ended, and says whether there was one. Waits for it,
+    /// unless told not to, until a signal comes.
     // ANCHOR: wait
-    fn wait_for_one(&mut self) {
-        let status = match waitpid(None, None) {
-            Ok(status) => status,
-            Err(Errno::ECHILD) => return self.workers.fill(None),
-            Err(_) => return,
-        };
-        let place = self.workers.iter().position(|worker| *worker == status.pid());
-        match place {
-            Some(place) => {
-                self.workers[place] = None;
-                self.note(status);
+    fn one_has_ended(&mut self, how: WaitOptions) -> bool {
+        let (child, status) = match wait(how) {
+            Ok(Some(ended)) => ended,
+            Err(Errno::CHILD) => {
+                self.workers.fill(None);
+                return false;
             }
-            // The store is a child, too.
-            None => eprintln!("the store has ended ({status:?}); start the server again"),
+            Ok(None) | Err(_) => return false,
+        };
+        let place = self.workers.iter().position(|worker| *worker == Some(child));
+        if let Some(place) = place {
+            self.workers[place] = None;
+            self.note(child, status);
+            if signals::stopped_at().is_some() && status.exit_status() == Some(0) {
+                // Nobody who was there before the signal waits any more. Others are refused.
+                self.listeners.shut_down(place);
+            }
+        } else if self.store == Some(child.as_raw_pid().cast_unsigned()) {
+            self.complaints.say(store_has_ended(status));
         }
+        true
     }
     // ANCHOR_END: wait
 
-    /// Says, at most once a second, that a worker has ended as it should not.
-    fn note(&mut self, status: WaitStatus) {
-        let lately = |last: Instant| last.elapsed() < Duration::from_secs(1);
-        if matches!(status, WaitStatus::Exited(_, 0))
-            || self.last_complaint.is_some_and(lately)
-        {
-            return;
-        }
-        self.last_complaint = Some(Instant::now());
-        match status {
-            WaitStatus::Exited(pid, code) => eprintln!("worker {pid} ended with {code}"),
-            WaitStatus::Signaled(pid, signal, _) => {
-                eprintln!("worker {pid} was ended by {signal}; it is replaced");
+    /// Says that a worker has ended as it should not.
+    fn note(&mut self, worker: Pid, status: WaitStatus) {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => {}
+            (Some(code), _) => {
+                self.complaints.say(format_args!("worker {worker} ended with {code}"));
             }
-            _ => {}
+            (_, signal) => {
+                let signal = signal.unwrap_or_default();
+                self.complaints
+                    .say(format_args!("worker {worker} was ended by signal {signal}"));
+            }
         }
     }
 
@@ -152,23 +163,23 @@ impl Pool {
     fn stop(&mut self) {
         // Now an empty queue ends a worker's accept instead of making it wait.
         self.listeners.no_longer_block();
-        self.send(Signal::SIGTERM);
+        self.send(Signal::TERM);
         let until =
             signals::no_later(None, self.grace).unwrap_or_else(Instant::now) + EXTRA;
         while self.workers.iter().any(Option::is_some) {
             if Instant::now() >= until {
-                self.send(Signal::SIGKILL);
+                self.send(Signal::KILL);
             }
             // An alarm a second sees to it that this is not for ever.
-            self.wait_for_one();
+            self.one_has_ended(WaitOptions::empty());
         }
     }
     // ANCHOR_END: stop
 
     fn send(&self, signal: Signal) {
         for worker in self.workers.iter().flatten() {
-            // It is ours until it was waited for, so this is nobody else.
-            let _ = kill(*worker, signal);
+            // Until it was waited for its id is nobody else's.
+            let _ = kill_process(*worker, signal);
         }
     }
 }

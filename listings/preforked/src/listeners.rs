@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, getsockname, sockopt};
+use rustix::net::{
+    self, AddressFamily, Shutdown, SocketFlags, SocketType, getsockname, sockopt,
+};
 
 /// The listeners of a pool. The parent opens them and keeps them open: what waits in a queue
 /// outlives the worker that was to accept it.
@@ -44,6 +46,20 @@ impl Listeners {
         &self.0[place % self.0.len()]
     }
 
+    /// The same for the worker itself, which closes all others.
+    pub fn keep(&mut self, place: usize) -> OwnedFd {
+        let mine = self.0.swap_remove(place % self.0.len());
+        self.0.clear();
+        mine
+    }
+
+    /// Refuses whoever comes to this worker's listener from now on, although others have it
+    /// open, too; they get EINVAL from accept(2).
+    pub fn shut_down(&self, place: usize) {
+        // It fails when somebody has done it before.
+        let _ = net::shutdown(self.of(place), Shutdown::Both);
+    }
+
     /// All of them.
     pub fn all(&self) -> &[OwnedFd] {
         &self.0
@@ -54,14 +70,10 @@ impl Listeners {
     /// not inherit it (accept(2)).
     pub fn no_longer_block(&self) {
         for listener in &self.0 {
-            let set = fcntl_getfl(listener)
+            // It cannot fail on a descriptor that we have open. If it did, the alarm would
+            // still end each wait.
+            let _ = fcntl_getfl(listener)
                 .and_then(|flags| fcntl_setfl(listener, flags | OFlags::NONBLOCK));
-            if let Err(error) = set {
-                eprintln!(
-                    "cannot make the listener non-blocking: {}",
-                    io::Error::from(error)
-                );
-            }
         }
     }
 }

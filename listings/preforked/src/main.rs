@@ -9,7 +9,8 @@ struct PoolFlags {
     #[arg(long, default_value = "8", value_name = "N", value_parser = flags::at_least_one)]
     workers: usize,
 
-    /// Give each worker a listener of its own (SO_REUSEPORT) instead of one for all
+    /// Give each worker a listener of its own (SO_REUSEPORT) instead of one for all. A second
+    /// such server on the same port is not refused: it gets a part of the clients
     #[arg(long)]
     reuseport: bool,
 
@@ -57,11 +58,15 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
     use iterative::{signals, start};
+    use nix::sys::signal::Signal;
     use preforked::{Listeners, Pool, defer_accept};
+    use store::embedded::Embedded;
 
     let listeners = if pool.reuseport {
-        Listeners::one_each(pool.workers, flags.listen, flags.backlog)
-            .map_err(|error| start::cannot_listen(flags, error))?
+        Listeners::one_each(pool.workers, flags.listen, flags.backlog).map_err(|error| {
+            let hint = "each worker's takes a descriptor, see ulimit -n";
+            format!("{}; {hint}", start::cannot_listen(flags, error))
+        })?
     } else {
         Listeners::shared(start::open_listener(flags)?)
     };
@@ -71,12 +76,14 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
                 .map_err(|error| format!("cannot set TCP_DEFER_ACCEPT: {error}"))?;
         }
     }
-    signals::watch_for(&[]).map_err(|error| format!("cannot catch signals: {error}"))?;
+    signals::watch_for(&[Signal::SIGCHLD])
+        .map_err(|error| format!("cannot catch signals: {error}"))?;
     let offer =
         start::Offer { file_cache: !pool.no_file_cache, keep_alive: !pool.no_keep_alive };
-    let start::Ready { mut worker, store: _store } = start::get_ready(flags, offer)?;
+    let start::Ready { mut worker, store } = start::get_ready(flags, offer)?;
     start::announce(listeners.of(0))?;
-    Pool::new(listeners, pool.workers, flags.backlog, flags.grace).run(&mut worker);
+    let store = store.as_ref().map(Embedded::id);
+    Pool::new(listeners, pool.workers, flags.grace, store).run(&mut worker);
     Ok(())
 }
 // ANCHOR_END: run

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use rustix::thread::{Timespec, nanosleep};
 
 // ANCHOR: limits
-/// How many workers may be replaced within [`WINDOW`].
-const AT_MOST: usize = 20;
+/// How many workers may be started within [`WINDOW`], even in a smaller pool.
+const AT_LEAST: usize = 20;
 /// The window.
 const WINDOW: Duration = Duration::from_secs(1);
 // ANCHOR_END: limits
 
-/// A worker that ended is replaced at once, but not more than 20 a second: one that ends as
-/// soon as it begins would otherwise keep the machine busy with forking.
+/// A worker that ended is replaced at once, but within a second no more of them than the pool
+/// has places, or 20: one that ends as soon as it begins would otherwise keep the machine
+/// busy with forking.
 #[derive(Debug)]
 pub struct Respawns {
     at_most: usize,
@@ -23,7 +24,7 @@ pub struct Respawns {
 impl Respawns {
     /// For a pool of `size`, all of which may be started at once.
     pub fn new(size: usize) -> Self {
-        Self { at_most: size + AT_MOST, latest: VecDeque::new() }
+        Self { at_most: size.max(AT_LEAST), latest: VecDeque::new() }
     }
 
     /// Whether a worker may be started now. Waits before it says no: until there may be
@@ -37,15 +38,22 @@ impl Respawns {
         if let Some(oldest) = self.latest.front()
             && self.latest.len() >= self.at_most
         {
-            let left = WINDOW.saturating_sub(now - *oldest);
-            let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
-            let _ = nanosleep(&left);
+            pause(WINDOW.saturating_sub(now - *oldest));
             return false;
         }
         self.latest.push_back(now);
         true
     }
     // ANCHOR_END: may-start
+}
+
+/// Sleeps, but not longer than until a signal comes (nanosleep(2)).
+pub fn pause(time: Duration) {
+    let time = Timespec {
+        tv_sec: time.as_secs().cast_signed(),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    let _ = nanosleep(&time);
 }
 
 #[cfg(test)]
@@ -58,7 +66,7 @@ mod tests {
         let begun = Instant::now();
         let started = (0..100).take_while(|_| respawns.may_start()).count();
         // On a machine that is slow enough the window has passed meanwhile.
-        assert!(started == 28 || begun.elapsed() > WINDOW, "{started} were started");
+        assert!(started == 20 || begun.elapsed() > WINDOW, "{started} were started");
         assert!(respawns.may_start(), "it has waited until there may be another");
     }
 }

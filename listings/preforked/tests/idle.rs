@@ -104,6 +104,25 @@ fn with_a_queue_behind_it_nobody_is_served_twice_in_a_row() {
 }
 
 #[test]
+fn whoever_has_half_of_the_next_request_on_its_way_has_to_go_as_well() {
+    let server = Server::start("1", &[]);
+    let mut greedy = server.connect();
+    greedy.write_all(GET).expect("it is sent");
+    greedy.write_all(&GET[..9]).expect("half of another");
+    let mut bytes = [0; 4096];
+    assert_ne!(greedy.read(&mut bytes).expect("an answer"), 0);
+    let mut next = server.connect();
+    next.write_all(GET).expect("it is sent");
+    thread::sleep(Duration::from_millis(100));
+    greedy.write_all(&GET[9..]).expect("the rest");
+    greedy.write_all(&GET[..9]).expect("and half of a third");
+    let n = greedy.read(&mut bytes).expect("an answer");
+    assert!(String::from_utf8_lossy(&bytes[..n]).contains("\r\nConnection: close\r\n"));
+    let n = next.read(&mut bytes).expect("an answer");
+    assert!(bytes[..n].starts_with(b"HTTP/1.1 404 "));
+}
+
+#[test]
 fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
     let deferring = Server::start("2", &["--header-timeout", "60000"]);
     let _silent: Vec<TcpStream> = (0..40).map(|_| deferring.connect()).collect();

@@ -25,10 +25,9 @@ mod copies {
     use std::process::exit;
     use std::time::Instant;
 
-    use forking::fork;
+    use forking::{ForkResult, fork};
     use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::wait::waitpid;
-    use nix::unistd::ForkResult;
+    use rustix::process::{WaitOptions, waitpid};
     use rustix::thread::disable_transparent_huge_pages;
 
     /// What the parent has.
@@ -54,7 +53,7 @@ mod copies {
                 report("writes again", || write(&mut memory, page, 3));
                 exit(0);
             }
-            ForkResult::Parent { child } => waitpid(child, None)?,
+            ForkResult::Parent { child } => waitpid(Some(child), WaitOptions::empty())?,
         };
         let sum: u64 = memory.iter().step_by(page).take(PAGES).map(|x| u64::from(*x)).sum();
         println!("the parent's {PAGES} pages still hold {}", sum / PAGES as u64);

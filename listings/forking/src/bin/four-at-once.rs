@@ -29,13 +29,12 @@ mod four {
     use std::process::exit;
     use std::time::Duration;
 
-    use forking::{Children, accept_and_fork, fork};
+    use forking::{Children, ForkResult, accept_and_fork, fork};
     use guestbook::Settings;
     use iterative::{Files, StoreClient, Worker, four_clients, listen, signals};
-    use nix::sys::signal::{Signal, kill};
-    use nix::sys::wait::waitpid;
-    use nix::unistd::ForkResult;
+    use nix::sys::signal::Signal;
     use rustix::net::getsockname;
+    use rustix::process::{WaitOptions, kill_process, waitpid};
     use store::embedded::Embedded;
 
     const GRACE: Duration = Duration::from_secs(1);
@@ -51,8 +50,8 @@ mod four {
             ForkResult::Parent { child } => {
                 drop(listener);
                 let result = four_clients(address);
-                kill(child, Signal::SIGTERM)?;
-                waitpid(child, None)?;
+                kill_process(child, rustix::process::Signal::TERM)?;
+                waitpid(Some(child), WaitOptions::empty())?;
                 result
             }
         }
@@ -66,6 +65,7 @@ mod four {
         let client = StoreClient::new(store.address(), Duration::from_secs(2));
         let settings = Settings { keep_alive: false, ..Settings::default() };
         let mut worker = Worker::new(files, client, settings, GRACE);
-        accept_and_fork(listener, 16, Children::new(16, GRACE), &mut worker)
+        let children = Children::new(16, GRACE, Some(store.id()));
+        accept_and_fork(listener, children, &mut worker)
     }
 }

@@ -24,9 +24,8 @@ mod twice {
     use std::io::{self, Read};
     use std::process::exit;
 
-    use forking::fork;
-    use nix::sys::wait::waitpid;
-    use nix::unistd::ForkResult;
+    use forking::{ForkResult, fork};
+    use rustix::process::{WaitOptions, waitpid};
 
     // ANCHOR: twice
     pub fn run() -> io::Result<()> {
@@ -43,7 +42,7 @@ mod twice {
                 exit(0);
             }
             ForkResult::Parent { child } => {
-                waitpid(child, None)?;
+                waitpid(Some(child), WaitOptions::empty())?;
                 let at = io::Seek::stream_position(&mut file)?;
                 println!("the parent:   number is {number}, the file is at byte {at}");
             }

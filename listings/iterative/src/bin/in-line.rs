@@ -50,7 +50,7 @@ mod four {
         let mut worker = Worker::new(files, client, settings, Duration::from_secs(1));
         thread::spawn(move || {
             let _store = store;
-            accept_one_after_another(listener, 16, &mut worker)
+            accept_one_after_another(listener, &mut worker)
         });
         Ok(address)
     }

@@ -26,9 +26,9 @@ mod turns {
     use std::net::SocketAddr;
 
     use iterative::listen;
-    use nix::unistd::Pid;
     use preforked::crew::{Asked, Crew};
     use rustix::net::getsockname;
+    use rustix::process::Pid;
 
     const WORKERS: usize = 4;
 
