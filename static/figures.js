@@ -13,15 +13,21 @@
     const root = document.documentElement;
     let drawn = "";
 
+    // What a colour of the page is at present.
+    const probe = document.body.appendChild(document.createElement("span"));
+    probe.hidden = true;
+    function colour(name) {
+        probe.style.color = `var(${name})`;
+        return getComputedStyle(probe).color;
+    }
+
     async function draw() {
-        const theme = [...root.classList].find((name) => ["light", "rust", "coal", "navy", "ayu"].includes(name));
+        const theme = root.classList.contains("dark") ? "dark" : "light";
         if (!window.mermaid || drawn === theme) {
             return;
         }
         drawn = theme;
-        const style = getComputedStyle(root);
-        const colour = (name) => style.getPropertyValue(name).trim();
-        const [ink, paper, box, line] = ["--fg", "--bg", "--quote-bg", "--quote-border"].map(colour);
+        const [ink, paper, box, line] = ["--ink", "--paper", "--sunk", "--line"].map(colour);
         window.mermaid.initialize({
             startOnLoad: false,
             securityLevel: "strict",
@@ -53,12 +59,6 @@
             element.removeAttribute("data-processed");
         }
         await window.mermaid.run({ nodes: figures.map(({ element }) => element) });
-        for (const { element } of figures) {
-            // What scrolls can be reached, and scrolled, with the keyboard.
-            const scrolls = element.scrollWidth > element.clientWidth;
-            element.tabIndex = scrolls ? 0 : -1;
-            element.onkeydown = scrolls ? (event) => event.stopPropagation() : null;
-        }
     }
 
     // mermaid is loaded with `defer`: it is there when the document is.

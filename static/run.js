@@ -62,8 +62,11 @@
         go.setAttribute("aria-label", `Run ${name} on this machine`);
         stop.setAttribute("aria-label", `Stop ${name}`);
         status.setAttribute("role", "status");
+        // Counts beside the status: one who listens is not to hear every second.
+        const clock = make("span", "run-clock");
+        clock.setAttribute("aria-hidden", "true");
         stop.hidden = true;
-        bar.append(go, stop, status);
+        bar.append(go, stop, status, clock);
 
         const live = make("div", "run-live");
         const label = make("p", "run-label");
@@ -78,16 +81,23 @@
         output.append(text);
         live.append(label, at, output);
         box.append(bar, live);
-        recorded.after(box);
-        // Left and right scroll the output; they do not turn the book's page.
-        box.addEventListener("keydown", (event) => {
-            if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-                event.stopPropagation();
-            }
-        });
+        const both = make("div", "runnable");
+        recorded.replaceWith(both);
+        both.append(recorded, box);
 
         let id = null;
         let dropped = 0;
+        let ticking = null;
+
+        function countSeconds() {
+            const since = Date.now();
+            ticking = setInterval(() => { clock.textContent = `${Math.round((Date.now() - since) / 1000)} s`; }, 1000);
+        }
+
+        function stopCounting() {
+            clearInterval(ticking);
+            clock.textContent = "";
+        }
 
         function add(line, className) {
             const atEnd = output.scrollTop + output.clientHeight >= output.scrollHeight - 4;
@@ -137,6 +147,7 @@
                 add(event.line, "run-build");
                 break;
             case "started":
+                stopCounting();
                 text.replaceChildren();
                 add(`$ ${event.command}`, "run-command");
                 status.textContent = "running";
@@ -159,7 +170,8 @@
             }
         }
 
-        go.addEventListener("click", async () => {
+        async function run() {
+            const hadFocus = go === document.activeElement;
             id = null;
             dropped = 0;
             text.replaceChildren();
@@ -169,9 +181,12 @@
             label.textContent = "";
             status.classList.remove("run-failed");
             status.textContent = "compiling";
+            countSeconds();
             stop.hidden = false;
             stop.disabled = false;
-            stop.focus();
+            if (hadFocus) {
+                stop.focus();
+            }
             go.hidden = true;
             count(+1);
             try {
@@ -188,20 +203,22 @@
                 status.textContent = `not run: ${error.message}`;
                 status.classList.add("run-failed");
             }
+            stopCounting();
             if (dropped) {
                 text.prepend(make("span", "run-build", `(${dropped} earlier lines are not shown)\n`));
             }
             count(-1);
             at.hidden = true;
             live.hidden = !text.hasChildNodes();
-            const hadFocus = stop === document.activeElement;
+            const focus = stop === document.activeElement;
             stop.hidden = true;
             go.hidden = false;
-            go.textContent = "Run again";
-            if (hadFocus) {
+            if (focus) {
                 go.focus();
             }
-        });
+        }
+
+        go.addEventListener("click", run);
 
         stop.addEventListener("click", () => {
             if (id) {
@@ -210,6 +227,11 @@
                 post("/api/stop", { id });
             }
         });
+
+        // A fence marked `live` does not wait to be asked, but for the page of all chapters.
+        if (code.classList.contains("live") && !document.documentElement.classList.contains("whole")) {
+            run();
+        }
     }
 
     for (const code of document.querySelectorAll('pre > code[class*="run="]')) {

@@ -1,0 +1,1 @@
+// mdBook copies a file of this name into every site. No page of this book loads it.
