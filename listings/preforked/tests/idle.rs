@@ -1,51 +1,19 @@
 //! A small pool: who may keep a worker, and who has to go when others queue.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use support::Server;
 
-struct Server {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(workers: &str, flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_preforked"))
-            .args(["--listen", "127.0.0.1:0", "--root", env!("CARGO_MANIFEST_DIR")])
-            .args(["--workers", workers])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe"))
-            .read_line(&mut line)
-            .expect("a line");
-        let address = line.trim().strip_prefix("listening on http://").expect("an address");
-        Self { address: address.parse().expect("an address"), child }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
-        stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(self.child.id().cast_signed());
-        let _ = kill(pid, Signal::SIGTERM);
-        let status = self.child.wait().expect("it is ours");
-        assert!(status.success() || thread::panicking(), "{status}");
-    }
+/// A pool of this many workers.
+fn pool(workers: &str, flags: &[&str]) -> Server {
+    Server::start(&[&["--workers", workers], flags].concat())
 }
 
 const GET: &[u8] = b"GET /clippy.toml-is-not-here HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -69,7 +37,7 @@ fn is_closed(stream: &TcpStream) -> bool {
 #[test]
 fn an_idle_client_keeps_its_worker_until_somebody_queues() {
     for mode in [&[][..], &["--no-defer-accept"]] {
-        let server = Server::start("2", mode);
+        let server = pool("2", mode);
         let idle = [(); 2].map(|()| {
             let mut client = server.connect();
             assert!(!ask(&mut client).contains("Connection: close"), "it may stay");
@@ -86,7 +54,7 @@ fn an_idle_client_keeps_its_worker_until_somebody_queues() {
 
 #[test]
 fn with_a_queue_behind_it_nobody_is_served_twice_in_a_row() {
-    let server = Server::start("1", &["--store-delay", "200"]);
+    let server = pool("1", &["--store-delay", "200"]);
     let guestbook = b"GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut first = server.connect();
     first.write_all(guestbook).expect("it is sent");
@@ -105,7 +73,7 @@ fn with_a_queue_behind_it_nobody_is_served_twice_in_a_row() {
 
 #[test]
 fn whoever_has_half_of_the_next_request_on_its_way_has_to_go_as_well() {
-    let server = Server::start("1", &[]);
+    let server = pool("1", &[]);
     let mut greedy = server.connect();
     greedy.write_all(GET).expect("it is sent");
     greedy.write_all(&GET[..9]).expect("half of another");
@@ -124,11 +92,11 @@ fn whoever_has_half_of_the_next_request_on_its_way_has_to_go_as_well() {
 
 #[test]
 fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
-    let deferring = Server::start("2", &["--header-timeout", "60000"]);
+    let deferring = pool("2", &["--header-timeout", "60000"]);
     let _silent: Vec<TcpStream> = (0..40).map(|_| deferring.connect()).collect();
     assert!(ask(&mut deferring.connect()).starts_with("HTTP/1.1 404 "));
     // Here they have workers, and have to go one after another.
-    let accepting = Server::start("2", &["--header-timeout", "60000", "--no-defer-accept"]);
+    let accepting = pool("2", &["--header-timeout", "60000", "--no-defer-accept"]);
     let _silent: Vec<TcpStream> = (0..4).map(|_| accepting.connect()).collect();
     assert!(ask(&mut accepting.connect()).starts_with("HTTP/1.1 404 "));
 }
