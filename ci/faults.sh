@@ -15,5 +15,9 @@ redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$w
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 
 WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet -p store --test redis
-WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p iterative --test conformance
+for server in iterative forking preforked; do
+  WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p "$server" --test conformance
+done
+# The same tools against servers that are wrong on purpose: what they inject is caught.
+WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p conformance --test wrong -- injected against_nginx
 cargo run --quiet -p conformance -- matrix --check

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+
 use crate::patience::patience;
 use crate::response::{self, Response, excerpt};
 
@@ -53,6 +55,23 @@ impl Heard {
 pub fn open(address: SocketAddr) -> Result<TcpStream, String> {
     let open = || -> io::Result<TcpStream> {
         let stream = TcpStream::connect_timeout(&address, patience())?;
+        stream.set_read_timeout(Some(patience()))?;
+        stream.set_write_timeout(Some(patience()))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    open().map_err(|error| format!("connect: {error}"))
+}
+
+/// The same with a receive buffer of about `size` bytes, so that the server can send little
+/// at a time. The kernel takes at least 2,304 bytes (socket(7), `SO_RCVBUF`).
+pub fn open_small(address: SocketAddr, size: usize) -> Result<TcpStream, String> {
+    let open = || -> io::Result<TcpStream> {
+        // Before connect: the window is announced in the handshake.
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        sockopt::set_socket_recv_buffer_size(&socket, size)?;
+        net::connect(&socket, &address)?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;
         stream.set_nodelay(true)?;
@@ -158,7 +177,7 @@ pub fn get(address: SocketAddr, target: &str) -> Result<Response, String> {
 
 /// Closes with a RST instead of a FIN: `SO_LINGER` with a time of 0 (socket(7)).
 pub fn reset(stream: TcpStream) -> Result<(), String> {
-    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
+    sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
         .map_err(|e| format!("SO_LINGER: {e}"))?;
     drop(stream);
     Ok(())

@@ -6,19 +6,21 @@
 //!
 //! ```text
 //! conformance::suite!(
-//!     "iterative", env!("CARGO_BIN_EXE_iterative"), keep_alive = false, at_once = 1
+//!     "forking", env!("CARGO_BIN_EXE_forking"),
+//!     args = &["--max-connections", "64"],
+//!     keep_alive = false, at_once = 64, forks = true
 //! );
 //! ```
 //!
 //! What comes after the program are traits of the [`Model`]; one that is not named has the
 //! value of [`Model::new`]. Every row starts its own server with its own folder, tries its
 //! table of cases, asks whether the server is healthy (a fresh GET is answered; descriptors
-//! and processes are where they were; no zombie), ends it with SIGTERM, and leaves its
+//! and processes of the whole tree are where they were; no zombie), ends it with SIGTERM, and leaves its
 //! verdict. `cargo run -p conformance -- matrix` gathers the verdicts for the book.
 //!
 //! | tier | how |
 //! | --- | --- |
-//! | sampled, without root and network | `cargo test -p iterative` |
+//! | sampled, without root and network | `cargo test -p forking` |
 //! | with installed tools | the same with `WHO_WAITS_NGINX=nginx WHO_WAITS_STRACE=strace` |
 //! | the long form, some minutes | the same with `WHO_WAITS_LONG=1` |
 //!
@@ -32,7 +34,7 @@
 //! | `patience.rs` | how long the suite waits |
 //! | `fake_store.rs` | [`FakeStore`]: a store with moods |
 //! | `nginx.rs` | nginx, to compare with |
-//! | `rows.rs`, `rows/` | the fault table: one file to a row |
+//! | `rows.rs`, `rows/` | the fault table: one file to a row; `crowd.rs`, `load.rs` and `side_by_side.rs` are what several rows share |
 //! | `report.rs` | [`Report`]: what a row found |
 //! | `matrix.rs` | server against row, as data and as Markdown |
 //! | `bin/wrong/` | servers with one mistake each, which the tables must catch |
@@ -85,10 +87,12 @@ macro_rules! suite {
         }
         $crate::suite!(@rows check:
             row_01_head 1, row_02_splits 2, row_04_smuggling 4, row_05_sizes 5,
-            row_06_traversal 6, row_08_accept 8, row_10_reset 10, row_13_half_close 13,
-            row_14_flood 14, row_15_store 15, row_16_sigterm 16, row_26_odd_files 26,
-            row_27_refusals 27);
-        $crate::suite!(@rows check_with_tool: row_01_against_nginx 1, row_08_injected 8);
+            row_06_traversal 6, row_07_interrupts 7, row_08_accept 8, row_09_fork_fails 9,
+            row_10_reset 10, row_11_slow_reader 11, row_12_slowloris 12,
+            row_13_half_close 13, row_14_flood 14, row_15_store 15, row_16_sigterm 16,
+            row_17_killed 17, row_26_odd_files 26, row_27_refusals 27);
+        $crate::suite!(@rows check_with_tool: row_01_against_nginx 1,
+            row_07_injected 7, row_08_injected 8, row_09_injected 9);
     };
     (@rows $check:ident: $($test:ident $number:literal),*) => {
         $(#[test]

@@ -102,76 +102,166 @@ pub fn differences(committed: &Value, fresh: &Value) -> Vec<String> {
     differences
 }
 
-/// The matrix as Markdown: one line to a row, one column to a server, and the notes below.
+/// The servers in the order of the book. One that is not named here comes last.
+const ORDER: &[&str] = &[
+    "iterative",
+    "forking",
+    "preforked",
+    "threaded",
+    "prethreaded",
+    "select-loop",
+    "poll-loop",
+    "epoll-loop",
+    "uring-loop",
+];
+
+/// The rows that are not about the book's servers, and where they are tested.
+const ELSEWHERE: &[(u8, &str)] =
+    &[(18, "the store, in `listings/store`"), (25, "the book's own server, in `ci/book`")];
+
+/// The tiers as data and in words.
+const TIERS: &[(&str, &str)] =
+    &[("test", "`cargo test`"), ("ci", "`.ci/run`"), ("long", "the long form")];
+
+/// The matrix as Markdown: a table with one line to a row and one column to a server, and
+/// below it what stands behind each row.
 #[must_use]
 pub fn render(data: &Value) -> String {
-    let servers: Vec<&String> =
-        data.as_object().map(|servers| servers.keys().collect()).unwrap_or_default();
+    let mut servers: Vec<&str> =
+        data.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    servers.sort_by_key(|name| {
+        (ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()), *name)
+    });
     let mut text = String::from(
-        "<!-- Made from matrix.json by `cargo run -p conformance -- matrix`. -->\n\n",
+        "<!-- Made from matrix.json by `cargo run -p conformance -- matrix`. -->\n\
+         <!-- ANCHOR: table -->\n",
     );
-    text += "| # | what goes wrong | what must hold |";
-    for server in &servers {
-        text += &format!(" {server} |");
-    }
-    text += &format!("\n| --: | --- | --- |{}\n", " --- |".repeat(servers.len()));
-    let mut notes = Vec::new();
+    text += &format!("| # | what goes wrong | {} |\n", servers.join(" | "));
+    text += &format!("| --: | --- |{}\n", " --- |".repeat(servers.len()));
     for row in ROWS {
-        text += &format!("| {} | {} | {} |", row.number, row.fault, row.must_hold);
-        for server in &servers {
-            text += &format!(
-                " {} |",
-                cell(row, server, &data[server.as_str()][key(row)], &mut notes)
-            );
-        }
-        text.push('\n');
+        let cells: Vec<String> =
+            servers.iter().map(|server| cell(row, &data[*server][key(row)])).collect();
+        let (number, fault) = (row.number, row.fault);
+        text +=
+            &format!("| [{number}](#row-{number}) | {fault} | {} |\n", cells.join(" | "));
     }
-    for (number, note) in notes.iter().enumerate() {
-        text += &format!("{}{}. {note}\n", if number == 0 { "\n" } else { "" }, number + 1);
+    text += "<!-- ANCHOR_END: table -->\n\n<!-- ANCHOR: rows -->\n";
+    for row in ROWS {
+        text += &details(row, &servers, data);
     }
-    text
+    text + "<!-- ANCHOR_END: rows -->\n"
 }
 
 fn key(row: &Row) -> String {
     format!("{:02}", row.number)
 }
 
-fn cell(row: &Row, server: &str, tiers: &Value, notes: &mut Vec<String>) -> String {
-    if tiers.is_null() {
-        return "later".into();
+/// One word, and how many cases a reader's `cargo test` tries.
+fn cell(row: &Row, tiers: &Value) -> String {
+    let verdict = &tiers["test"];
+    match verdict["verdict"].as_str() {
+        Some("pass") => format!("holds {}", verdict["cases"]),
+        Some("not-applicable") => "n/a".into(),
+        Some(other) => other.into(),
+        None if ELSEWHERE.iter().any(|(number, _)| *number == row.number) => "n/a".into(),
+        None => "later".into(),
     }
-    let mut parts = Vec::new();
-    for (tier, label) in
-        [("test", ""), ("ci", " in `.ci/run`"), ("long", " in the long form")]
-    {
-        let verdict = &tiers[tier];
-        let Some(name) = verdict["verdict"].as_str() else { continue };
+}
+
+/// What must hold, how many cases there are, and the notes: what several servers have in
+/// common is said once.
+fn details(row: &Row, servers: &[&str], data: &Value) -> String {
+    let Row { number, fault, must_hold, .. } = row;
+    let mut text =
+        format!("{number}. <a id=\"row-{number}\"></a>**{fault}**: {must_hold}.");
+    if let Some((_, place)) = ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == number) {
+        text += &format!(" This is about {place}.");
+    }
+    let with_verdict: Vec<&str> = servers
+        .iter()
+        .copied()
+        .filter(|server| !data[*server][key(row)].is_null())
+        .collect();
+    let mut cases = Vec::new();
+    let mut notes = String::new();
+    for (tier, place) in TIERS {
+        let of = |server: &str| &data[server][key(row)][*tier];
         // A long form that only repeats what was sampled says nothing new.
-        if tier == "long"
-            && ["cases", "note"].iter().all(|key| verdict[key] == tiers["test"][key])
-        {
-            continue;
-        }
-        let word = match name {
-            "pass" => "holds",
-            "not-applicable" => "does not apply",
-            other => other,
+        let repeats = |server: &str, what: &str| {
+            *tier == "long" && of(server)[what] == data[server][key(row)]["test"][what]
         };
-        let note = [&verdict["note"], &verdict["measured"]]
-            .map(|text| text.as_str().unwrap_or_default());
-        let note: Vec<&str> = note.into_iter().filter(|text| !text.is_empty()).collect();
-        let mut part = format!("{word}, {} cases{label}", verdict["cases"]);
-        if !note.is_empty() {
-            notes.push(format!(
-                "{server}, row {}{label}: {}.",
-                row.number,
-                note.join("; ")
-            ));
-            part += &format!(" ({})", notes.len());
+        let here: Vec<&str> = with_verdict
+            .iter()
+            .copied()
+            .filter(|server| {
+                let again = repeats(server, "cases") && repeats(server, "note");
+                !of(server).is_null() && !again
+            })
+            .collect();
+        let counts = grouped(&here, |server| match of(server)["cases"].as_u64() {
+            None | Some(0) => String::new(),
+            Some(_) if repeats(server, "cases") => String::new(),
+            Some(number) => number.to_string(),
+        });
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(who, count)| match who.len() == with_verdict.len() {
+                true => count.clone(),
+                false => format!("{count} ({})", who.join(", ")),
+            })
+            .collect();
+        if !counts.is_empty() {
+            cases.push(format!("{} in {place}", counts.join(", ")));
         }
-        parts.push(part);
+        for (who, note) in grouped(&here, |server| note(tier, of(server))) {
+            let who = match who.len() == with_verdict.len() {
+                true => String::new(),
+                false => format!("{}: ", who.join(", ")),
+            };
+            let place = match *tier {
+                "test" => String::new(),
+                _ => format!(" (in {place})"),
+            };
+            notes += &format!("    - {who}{note}{place}\n");
+        }
     }
-    parts.join("; ")
+    if !cases.is_empty() {
+        text += &format!(" Cases: {}.", cases.join("; "));
+    }
+    format!("{text}\n{notes}")
+}
+
+/// The note of a verdict, and what was measured.
+fn note(tier: &str, verdict: &Value) -> String {
+    let parts: Vec<&str> = ["note", "measured"]
+        .iter()
+        .filter_map(|name| verdict[*name].as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
+    match verdict["verdict"].as_str() {
+        Some("not-applicable") if tier == "test" => format!("n/a: {}", parts.join("; ")),
+        // The first tier has something that does apply.
+        Some("not-applicable") => String::new(),
+        _ => parts.join("; "),
+    }
+}
+
+/// Servers about which the same is to be said, in their order; those about which there is
+/// nothing to say are left out.
+fn grouped<'a>(
+    servers: &[&'a str],
+    say: impl Fn(&str) -> String,
+) -> Vec<(Vec<&'a str>, String)> {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for server in servers {
+        let said = say(server);
+        match groups.iter_mut().find(|(_, other)| *other == said) {
+            _ if said.is_empty() => {}
+            Some((who, _)) => who.push(server),
+            None => groups.push((vec![server], said)),
+        }
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -195,16 +285,31 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_a_line() {
-        let text = render(&json!({"a": {"01": {"test": verdict(3), "long": verdict(9)}}}));
-        assert_eq!(
-            text.lines().filter(|line| line.ends_with(" |")).count(),
-            ROWS.len() + 2
-        );
-        assert!(
-            text.contains("| holds, 3 cases; holds, 9 cases in the long form |"),
-            "{text}"
-        );
-        assert!(text.contains("| later |"), "{text}");
+    fn servers_stand_in_the_order_of_the_book_and_what_they_share_is_said_once() {
+        let mut measured = verdict(5);
+        measured["verdict"] = json!("measured");
+        measured["note"] = json!("nobody else is served");
+        let mut alone = verdict(0);
+        alone["verdict"] = json!("not-applicable");
+        alone["note"] = json!("has no workers");
+        let data = json!({
+            "forking": {"01": {"test": verdict(3)}, "12": {"test": measured}, "17": {"test": alone}},
+            "iterative": {"01": {"test": verdict(3), "long": verdict(9)}, "12": {"test": measured}},
+        });
+        let text = render(&data);
+        let lines = text.lines().filter(|line| line.ends_with(" |")).count();
+        assert_eq!(lines, ROWS.len() + 2, "one to a row, and the head");
+        for expected in [
+            "| # | what goes wrong | iterative | forking |",
+            "| holds 3 | holds 3 |",
+            "| measured | measured |",
+            "| later | n/a |",
+            "Cases: 3 in `cargo test`; 9 (iterative) in the long form.",
+            "    - nobody else is served\n",
+            "    - n/a: has no workers\n",
+        ] {
+            assert!(text.contains(expected), "{expected} is missing in\n{text}");
+        }
+        assert_eq!(text.matches("nobody else is served").count(), 1);
     }
 }

@@ -18,6 +18,14 @@ pub struct Model {
     pub at_once: usize,
     /// How many of its processes or threads keep a connection to the store for themselves.
     pub workers: usize,
+    /// It starts a process for each connection, `at_once` of them at most.
+    pub forks: bool,
+    /// Its first process replaces workers that end; all `workers` are its children.
+    pub respawns: bool,
+    /// Arguments of its other forms. The rows about processes try these, too.
+    pub also: &'static [&'static [&'static str]],
+    /// Arguments of the form that is being tried: none, or one of `also`.
+    pub form: &'static [&'static str],
     /// Folder in which the rows leave their verdicts.
     pub verdicts: PathBuf,
 }
@@ -35,7 +43,16 @@ impl Model {
             keep_alive: true,
             at_once: usize::MAX,
             workers: 1,
+            forks: false,
+            respawns: false,
+            also: &[],
+            form: &[],
             verdicts: PathBuf::from(scratch).join("fault-table"),
         }
+    }
+
+    /// The server in each of its other forms, and what the form is called.
+    pub(crate) fn other_forms(&self) -> impl Iterator<Item = (String, Self)> {
+        self.also.iter().map(|form| (form.join(" "), Self { form, ..self.clone() }))
     }
 }

@@ -1,8 +1,15 @@
 //! What `/proc` says about a server and everything that it started. Source: proc(5).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 /// The lines of `/proc/PID/stat` that the suite reads.
 #[derive(Clone, Debug)]
@@ -35,6 +42,22 @@ impl Process {
             cpu: Duration::from_millis(ticks * 1000 / a_second),
         })
     }
+
+    /// Whether it is the embedded store, which is the server's own program in another role.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        fs::read(format!("/proc/{}/cmdline", self.pid)).is_ok_and(|words| {
+            words.split(|byte| *byte == 0).nth(1) == Some(b"embedded-store")
+        })
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: Signal) -> Result<(), String> {
+    let known = Pid::from_raw(pid.cast_signed());
+    known
+        .ok_or_else(|| format!("{pid} is no process id"))
+        .and_then(|pid| kill_process(pid, signal).map_err(|error| format!("kill: {error}")))
 }
 
 /// A process and its descendants, the process itself first; zombies are among them.
@@ -65,16 +88,113 @@ pub fn cpu(root: u32) -> Duration {
     tree(root).iter().map(|process| process.cpu).sum()
 }
 
-/// Peak resident memory (`VmHWM`) of a process and its descendants, in KiB.
+/// Memory of a process and its descendants, in KiB: what several share is counted once
+/// (`Pss` in `/proc/PID/smaps_rollup`).
 #[must_use]
-pub fn peak_memory(root: u32) -> u64 {
-    tree(root).iter().filter_map(|process| high_water(process.pid)).sum()
+pub fn memory(root: u32) -> u64 {
+    let of = |pid: u32| kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:");
+    tree(root).iter().filter_map(|process| of(process.pid)).sum()
 }
 
-fn high_water(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// Peak resident memory of a process, in KiB.
+fn peak(pid: u32) -> Option<u64> {
+    kib(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+fn kib(file: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// Watches the peak memory of a server's processes, of those too that come and go.
+#[derive(Debug)]
+pub struct Watch {
+    root: u32,
+    before: HashMap<u32, u64>,
+    grown: Arc<Mutex<u64>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// Begins to watch a process and its descendants.
+    #[must_use]
+    pub fn begin(root: u32) -> Self {
+        let peaks = |process: &Process| Some((process.pid, peak(process.pid)?));
+        let before: HashMap<u32, u64> = tree(root).iter().filter_map(peaks).collect();
+        let watch = Self { root, before, grown: Arc::default(), over: Arc::default() };
+        let (before, grown, over) =
+            (watch.before.clone(), Arc::clone(&watch.grown), Arc::clone(&watch.over));
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                look(root, &before, &grown);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        watch
+    }
+
+    /// By how much the peak of any one process has grown since the beginning, in KiB. A
+    /// process that was not there then began as a copy of the first.
+    #[must_use]
+    pub fn grown(&self) -> u64 {
+        look(self.root, &self.before, &self.grown)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn look(root: u32, before: &HashMap<u32, u64>, grown: &Mutex<u64>) -> u64 {
+    let first = before.get(&root).copied().unwrap_or(0);
+    let growth = |process: &Process| {
+        let before = before.get(&process.pid).copied().unwrap_or(first);
+        Some(peak(process.pid)?.saturating_sub(before))
+    };
+    let now = tree(root).iter().filter_map(growth).max().unwrap_or(0);
+    let mut grown = grown.lock().unwrap_or_else(PoisonError::into_inner);
+    *grown = now.max(*grown);
+    *grown
+}
+
+/// A soft limit on processes that run; each gets its own back when this is dropped.
+#[derive(Debug)]
+pub struct Limit(Vec<(Option<Pid>, Resource, Rlimit)>);
+
+impl Limit {
+    /// Sets the limit of each process to what `value` says about it.
+    pub fn set(
+        pids: impl Iterator<Item = u32>,
+        resource: Resource,
+        value: impl Fn(u32) -> u64,
+    ) -> Result<Self, String> {
+        let mut limit = Self(Vec::new());
+        // The hard limit stays, and is ours, which the server inherited: whoever lowers it
+        // may not be able to raise it again.
+        let maximum = getrlimit(resource).maximum;
+        for (pid, known) in pids.map(|pid| (pid, Pid::from_raw(pid.cast_signed()))) {
+            let wanted = Rlimit { current: Some(value(pid)), maximum };
+            match prlimit(known, resource, wanted) {
+                Ok(before) => limit.0.push((known, resource, before)),
+                // It has ended meanwhile.
+                Err(Errno::SRCH) => {}
+                Err(error) => return Err(format!("prlimit: {error}")),
+            }
+        }
+        Ok(limit)
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        for (pid, resource, before) in self.0.drain(..) {
+            // Of a process that died of the limit its row tells.
+            let _ = prlimit(pid, resource, before);
+        }
+    }
 }
 
 /// How many descriptors of each kind a process and its descendants hold.
@@ -157,14 +277,18 @@ mod tests {
                 begun.elapsed() < Duration::from_secs(30),
                 "a child that ended and was not waited for is a zombie"
             );
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         child.wait().unwrap();
         assert!(Process::read(child.id()).is_none_or(|process| process.state != 'Z'));
     }
 
     #[test]
-    fn this_process_has_memory() {
-        assert!(peak_memory(std::process::id()) > 500);
+    fn what_this_process_takes_is_seen() {
+        let me = std::process::id();
+        assert!(memory(me) > 500);
+        let watch = Watch::begin(me);
+        let taken = vec![1_u8; 64 * 1024 * 1024];
+        assert!(watch.grown() > 20_000, "{} KiB for {} bytes", watch.grown(), taken.len());
     }
 }

@@ -89,6 +89,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of a row that asks for what this model does not have; `why` says what.
+    #[must_use]
+    pub fn not_applicable(why: &str) -> Self {
+        Self {
+            cases: 0,
+            skipped: Vec::new(),
+            verdict: Verdict::NotApplicable,
+            note: why.into(),
+            measured: String::new(),
+        }
+    }
+
     /// The report with a note for the matrix.
     #[must_use]
     pub fn with_note(self, note: impl Into<String>) -> Self {

@@ -2,15 +2,23 @@
 //! tries it.
 
 mod accept;
+mod crowd;
 mod flood;
+mod fork_fails;
 mod half_close;
 mod head;
 mod heads;
+mod interrupts;
+mod killed;
+mod load;
 mod odd_files;
 mod refusals;
 mod reset;
+mod side_by_side;
 mod sigterm;
 mod sizes;
+mod slow_reader;
+mod slowloris;
 mod smuggling;
 mod splits;
 mod store;
@@ -49,17 +57,17 @@ pub static ROWS: &[Row] = &[
     row(4, "request smuggling", "refused and closed, no second response", Some(smuggling::run), None),
     row(5, "large heads and large bodies", "served, 431, 413; memory bounded", Some(sizes::run), None),
     row(6, "traversal out of the root", "nothing outside is ever served", Some(traversal::run), None),
-    row(7, "EINTR, EAGAIN, short reads and writes", "every request right", None, None),
+    row(7, "EINTR, EAGAIN, short reads and writes", "every request right", Some(interrupts::run), Some(("WHO_WAITS_STRACE", interrupts::injected))),
     row(8, "accept fails: EMFILE, ENFILE, ENOMEM, ECONNABORTED", "lives, does not spin, serves those who waited", Some(accept::run), Some(("WHO_WAITS_STRACE", accept::injected))),
-    row(9, "ENOMEM in epoll_ctl, clone, fork", "that client is dropped, nothing else", None, None),
+    row(9, "fork and clone fail: EAGAIN, ENOMEM", "that client is dropped, nothing else", Some(fork_fails::run), Some(("WHO_WAITS_STRACE", fork_fails::injected))),
     row(10, "a reset in the middle of a response", "healthy", Some(reset::run), None),
-    row(11, "a slow reader", "bounded memory; the write deadline fires", None, None),
-    row(12, "slowloris, head and body", "gone by the deadline", None, None),
+    row(11, "a slow reader", "bounded memory; the write deadline fires", Some(slow_reader::run), None),
+    row(12, "slowloris, head and body", "gone by the deadline", Some(slowloris::run), None),
     row(13, "half-close after the request", "the full response", Some(half_close::run), None),
     row(14, "10,000 pipelined requests, never reading", "output capped, reading pauses", Some(flood::run), None),
     row(15, "store down, slow, garbage, half a reply", "503 within the deadline; files unaffected", Some(store::run), None),
     row(16, "SIGTERM under load", "what was heard is answered, the queue drained, exit 0", Some(sigterm::run), None),
-    row(17, "SIGKILL of a preforked worker", "respawned; only its connections lost", None, None),
+    row(17, "SIGKILL of a preforked worker", "respawned; only its connection lost", Some(killed::run), None),
     row(18, "disk full, kill during append", "nothing torn, nothing acknowledged lost", None, None),
     row(19, "io_uring refused; no locked memory", "one line, exit 2", None, None),
     row(20, "EBUSY, EINTR, EAGAIN; full rings", "no lost completion", None, None),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::client::{self, eventually};
 use crate::model::Model;
@@ -18,8 +18,8 @@ use crate::process::{self, Descriptors};
 use crate::report::{Report, Tally};
 use crate::root::{Root, SMALL};
 
-/// How many files a server may hold open more than it did at first. Caches of open files
-/// are allowed, and bounded.
+/// How many files a server's worker may hold open more than it did at first. Caches of open
+/// files are allowed, and bounded.
 const CACHED_FILES: usize = 1024;
 
 /// How long a server may take to start.
@@ -51,24 +51,52 @@ impl Server {
         wrapper: &[&str],
         flags: &[&str],
     ) -> Result<Self, String> {
+        Self::start_with(model, wrapper, flags, |_| {})
+    }
+
+    /// Starts it after `adjust` has changed how: with another user, in another group.
+    pub fn start_with(
+        model: &Model,
+        wrapper: &[&str],
+        flags: &[&str],
+        adjust: impl FnOnce(&mut Command),
+    ) -> Result<Self, String> {
+        let mut server = Self::launch(model, wrapper, flags, adjust)?;
+        // Now whatever is made on first use is there: the connection to the store, a place
+        // in the file cache.
+        server.answers()?;
+        server.before = server.at_rest();
+        Ok(server)
+    }
+
+    /// Starts it without a first request.
+    pub fn launch(
+        model: &Model,
+        wrapper: &[&str],
+        flags: &[&str],
+        adjust: impl FnOnce(&mut Command),
+    ) -> Result<Self, String> {
         let root =
             Root::new().map_err(|error| format!("the folder for the server: {error}"))?;
         let mut words = wrapper.to_vec();
         words.push(model.program);
-        let mut child = Command::new(words[0])
+        let mut command = Command::new(words[0]);
+        command
             .args(&words[1..])
             .args(["--listen", "127.0.0.1:0", "--root"])
             .arg(root.path())
             .args(model.args)
+            .args(model.form)
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", words[0]))?;
+            .stderr(Stdio::piped());
+        adjust(&mut command);
+        let mut child =
+            command.spawn().map_err(|error| format!("{}: {error}", words[0]))?;
         let first_line = first_line(&mut child);
         let log = collect_log(&mut child);
-        let server = Self {
+        let mut server = Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
             root,
@@ -76,34 +104,20 @@ impl Server {
             log,
             before: Descriptors::default(),
         };
-        server.warmed_up(first_line)
-    }
-
-    fn warmed_up(mut self, first_line: Result<String, String>) -> Result<Self, String> {
         let line = first_line.map_err(|why| {
-            format!("{} did not start: {why}{}", self.pid(), self.log_excerpt())
+            format!("{} did not start: {why}{}", server.pid(), server.log_excerpt())
         })?;
-        self.address = line
+        server.address = line
             .strip_prefix("listening on http://")
             .and_then(|address| address.parse().ok())
             .ok_or_else(|| format!("the first line on stdout is not 'listening on http://ADDRESS:PORT': {line}"))?;
-        // Now whatever is made on first use is there: the connection to the store, a place
-        // in the file cache.
-        self.answers()?;
-        self.before = self.at_rest();
-        Ok(self)
+        Ok(server)
     }
 
     /// Process id of the server.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Its process id, as rustix wants it.
-    pub fn rustix_pid(&self) -> Result<Pid, String> {
-        Pid::from_raw(self.pid().cast_signed())
-            .ok_or_else(|| format!("{} is no process id", self.pid()))
     }
 
     /// What it wrote on standard error so far, line by line.
@@ -136,15 +150,21 @@ impl Server {
         Ok(())
     }
 
-    /// The descriptors once nothing moves any more: the same three times in a row.
+    /// The descriptors once nothing moves any more: the same three times in a row, while
+    /// every process sleeps. One that has served its client and is about to end does not.
     fn at_rest(&self) -> Descriptors {
         let begun = Instant::now();
-        let mut last = Descriptors::of(self.pid());
+        let mut last = Descriptors::default();
         let mut same = 0;
         while same < 3 && begun.elapsed() < patience() {
             thread::sleep(Duration::from_millis(10));
+            let sleeps =
+                process::tree(self.pid()).iter().all(|process| process.state == 'S');
             let now = Descriptors::of(self.pid());
-            same = if now == last { same + 1 } else { 0 };
+            same = match now == last {
+                false => 0,
+                true => same + usize::from(sleeps),
+            };
             last = now;
         }
         last
@@ -172,12 +192,13 @@ impl Server {
         }
         eventually(patience(), || {
             let (now, before) = (Descriptors::of(self.pid()), self.before);
-            // Workers that had no connection to the store yet may have made one.
-            let sockets = before.sockets..before.sockets + self.workers;
-            let same = sockets.contains(&now.sockets)
+            // Which workers have a connection to the store is chance; both of its ends may
+            // be among the server's processes.
+            let of_others = 2 * self.workers.saturating_sub(1);
+            let same = now.sockets.abs_diff(before.sockets) <= of_others
                 && Descriptors { sockets: before.sockets, files: before.files, ..now }
                     == before
-                && now.files <= before.files + CACHED_FILES;
+                && now.files <= before.files + CACHED_FILES * self.workers.max(1);
             if same {
                 Ok(())
             } else {
@@ -190,9 +211,18 @@ impl Server {
         }
     }
 
+    /// The processes that serve: its children, without the embedded store.
+    #[must_use]
+    pub fn workers(&self) -> Vec<u32> {
+        let serves = |process: &process::Process| {
+            process.parent == self.pid() && process.state != 'Z' && !process.is_store()
+        };
+        process::tree(self.pid()).iter().filter(|p| serves(p)).map(|p| p.pid).collect()
+    }
+
     /// Sends a signal to the server.
     pub fn signal(&self, signal: Signal) -> Result<(), String> {
-        kill_process(self.rustix_pid()?, signal).map_err(|error| format!("kill: {error}"))
+        process::signal(self.pid(), signal)
     }
 
     /// Waits until the server has ended.
@@ -231,6 +261,12 @@ impl Server {
         })
     }
 
+    /// Healthy, and then SIGTERM.
+    pub fn finish(mut self) -> Result<(), String> {
+        self.healthy()?;
+        self.stop()
+    }
+
     /// Ends a table: the server must be healthy and end well, and every case must have
     /// held.
     pub fn conclude(mut self, tally: Tally) -> Result<Report, String> {
@@ -250,9 +286,9 @@ impl Drop for Server {
         }
         let started: Vec<u32> =
             process::tree(self.pid()).iter().map(|process| process.pid).collect();
-        for pid in started.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+        for pid in started {
             // It may have ended by itself in the meantime.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = process::signal(pid, Signal::KILL);
         }
         let _ = self.child.wait();
     }

@@ -3,17 +3,18 @@
 
 use conformance::{Model, Report, be_hasty, rows};
 
-/// One mistake, the row that must catch it, and what the row must say.
+/// One mistake, the row that must catch it, and what the row must say, of the wrong server in
+/// one of its forms.
 macro_rules! caught {
-    ($($test:ident: row $row:literal, $fault:literal, $says:literal;)*) => {
+    ($form:ident by $by:literal; $($test:ident: row $row:literal, $fault:literal, $says:literal;)*) => {
         $(#[test]
         fn $test() {
-            is_caught($row, &["--fault", $fault], $says);
+            is_caught($row, &$form(&["--by", $by, "--fault", $fault]), $says);
         })*
     };
 }
 
-caught! {
+caught! { threads by "thread";
     row_01_no_host: row 1, "no-host", "HEAD without Host (RFC 9110 section 9, methods): served instead of refused";
     row_01_head_is_get: row 1, "head-is-get", "HEAD has the fields of GET and no content";
     row_02_one_read: row 2, "one-read", "cut at";
@@ -21,10 +22,14 @@ caught! {
     row_04_chunks_win: row 4, "chunks-win", "a length and chunks, POST: served instead of refused";
     row_05_endless_head: row 5, "endless-head", "a head of 8,193 bytes: status 200";
     row_06_follows_links: row 6, "follows-links", "GET /link-out: the canary is served";
+    row_07_interrupted_is_gone: row 7, "interrupted-is-gone", ", in pieces, stopped and continued: ";
+    row_07_sends_whole: row 7, "sends-whole", "a large file, read in odd portions, stopped and continued: half a response";
     row_08_spins: row 8, "spins", "EMFILE while 20 clients wait: it spins";
     row_08_gives_up: row 8, "gives-up", "not healthy: the server ended with exit status: 1; its last words: accept: Too many open files";
     row_10_dies_of_reset: row 10, "dies-of-reset", "not healthy: the server ended";
     row_10_leaks: row 10, "leaks", "not healthy";
+    row_11_patient_sender: row 11, "patient-sender", "the write deadline does not fire";
+    row_12_starts_again: row 12, "starts-again", "dripping heads, and places are left: client 0 still drips";
     row_13_eof_is_gone: row 13, "eof-is-gone", "a file, shut at once: the connection is Reset after []";
     row_14_keeps_everything: row 14, "keeps-everything", "a flood of 10 MB: memory grew";
     row_15_patient: row 15, "patient-with-store", "silent: the page: no response, connection Open";
@@ -36,27 +41,53 @@ caught! {
     row_27_closes_hastily: row 27, "closes-hastily", "431: a field of 1 MiB, sent at once: reset ";
 }
 
+caught! { few by "thread";
+    row_11_keeps_everything: row 11, "keeps-everything", "KiB of memory for each of them";
+}
+
+caught! { forking by "process";
+    row_09_dies_of_fork: row 9, "dies-of-fork", "EAGAIN, by a limit of no processes: client 1: connect: ";
+    row_09_forks_again: row 9, "forks-again", "client 0: no response, connection Open";
+    row_10_leaves_zombies: row 10, "leaves-zombies", "zombies; before the table: ";
+}
+
+caught! { pool by "pool";
+    row_09_never_replaces: row 9, "never-replaces", "3 workers once processes can be started again";
+    row_12_keeps_idle: row 12, "keeps-idle", "idle connections that are kept alive: client 4 is not served";
+    row_16_leaves_client: row 16, "leaves-client", "a request of which half was read: no response, connection Closed";
+    row_16_leaves_queue: row 16, "leaves-queue", "requests in the accept queue: client ";
+    row_17_never_replaces: row 17, "never-replaces", "a worker that was killed is not replaced";
+    row_17_replaces_at_once: row 17, "replaces-at-once", "kills without a pause: ";
+    row_17_takes_ahead: row 17, "takes-ahead", "of those who waited are lost";
+    row_17_orphans: row 17, "orphans", "the first process is killed: a worker outlives the first process";
+}
+
 /// The same for the parts of rows that need an installed tool.
 macro_rules! caught_with_tool {
-    ($($test:ident: row $row:literal, $fault:literal, $says:literal;)*) => {
+    ($form:ident by $by:literal; $($test:ident: row $row:literal, $fault:literal, $says:literal;)*) => {
         $(#[test]
         fn $test() {
             let (variable, run) = rows::row_number($row).unwrap().with_tool.unwrap();
             match std::env::var(variable) {
-                Ok(tool) => says($row, run(&wrong(&["--fault", $fault]), &tool), $says),
+                Ok(tool) => says($row, run(&$form(&["--by", $by, "--fault", $fault]), &tool), $says),
                 Err(_) => flags::skipped(format_args!("row {} with a tool: {variable} does not name its program", $row)),
             }
         })*
     };
 }
 
-caught_with_tool! {
+caught_with_tool! { threads by "thread";
     row_01_against_nginx_no_host: row 1, "no-host", "HEAD without Host: served, nginx does not agree";
     row_08_injected_gives_up: row 8, "gives-up", "ECONNABORTED, 10 times: GET /small.txt: ";
     row_08_injected_spins: row 8, "spins", "lines in the log";
+    row_07_injected_interrupted_is_gone: row 7, "interrupted-is-gone", "EINTR in every second receive: a file: ";
 }
 
-fn wrong(args: &'static [&'static str]) -> Model {
+caught_with_tool! { forking by "process";
+    row_09_injected_dies_of_fork: row 9, "dies-of-fork", "ENOMEM, 3 times: client 1: connect: ";
+}
+
+fn threads(args: &'static [&'static str]) -> Model {
     be_hasty();
     Model {
         args,
@@ -64,9 +95,22 @@ fn wrong(args: &'static [&'static str]) -> Model {
     }
 }
 
-fn is_caught(row: u8, args: &'static [&'static str], words: &str) {
+/// The same, but so few at a time that 10 MB for each of them do no harm.
+fn few(args: &'static [&'static str]) -> Model {
+    Model { at_once: 8, ..threads(args) }
+}
+
+fn forking(args: &'static [&'static str]) -> Model {
+    Model { at_once: 64, forks: true, ..threads(args) }
+}
+
+fn pool(args: &'static [&'static str]) -> Model {
+    Model { at_once: 4, workers: 4, respawns: true, ..threads(args) }
+}
+
+fn is_caught(row: u8, model: &Model, words: &str) {
     let run = rows::row_number(row).unwrap().run.unwrap();
-    says(row, run(&wrong(args)), words);
+    says(row, run(model), words);
 }
 
 fn says(row: u8, outcome: Result<Report, String>, words: &str) {

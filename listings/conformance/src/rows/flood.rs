@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::client::{exchange, open, reset};
 use crate::model::Model;
 use crate::patience::patience;
-use crate::process::peak_memory;
+use crate::process::Watch;
 use crate::report::{Report, Tally, Verdict};
 use crate::server::Server;
 
 /// Requests of one flood.
 const REQUESTS: usize = 10_000;
-/// How much memory a flood may cost the server, in KiB.
+/// How much memory a flood may cost a process of the server, in KiB.
 const GROWTH: u64 = 8 * 1024;
 /// For how long a flood goes on when its bytes are no longer taken.
 const FLOOD: Duration = Duration::from_millis(300);
@@ -61,7 +61,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
 /// Floods the server and leaves. A server of many clients serves a fresh one in the
 /// meantime.
 fn flood(server: &Server, model: &Model, request: &[u8]) -> Result<(), String> {
-    let before = peak_memory(server.pid());
+    let watch = Watch::begin(server.pid());
     let stream = open(server.address)?;
     write_without_reading(&stream, &request.repeat(REQUESTS));
     if model.at_once > 1 {
@@ -69,8 +69,10 @@ fn flood(server: &Server, model: &Model, request: &[u8]) -> Result<(), String> {
     }
     reset(stream)?;
     fresh_client(server)?;
-    let growth = peak_memory(server.pid()).saturating_sub(before);
-    if growth > GROWTH { Err(format!("memory grew by {growth} KiB")) } else { Ok(()) }
+    match watch.grown() {
+        growth if growth > GROWTH => Err(format!("memory grew by {growth} KiB")),
+        _ => Ok(()),
+    }
 }
 
 /// How long a fresh client waits while a flooder stays, without reading and without

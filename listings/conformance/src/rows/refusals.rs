@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::{End, listen, open};
 use crate::model::Model;
@@ -118,12 +118,31 @@ pub fn run(model: &Model) -> Result<Report, String> {
         for (manner, piece, pause) in MANNERS {
             let outcome = || {
                 (0..repeats(1, 100))
-                    .try_for_each(|_| is_read(&server, refusal, *piece, *pause))
+                    .try_for_each(|_| is_read_in_time(&server, refusal, *piece, *pause))
             };
             tally.case(format!("{}, sent {manner}", refusal.name), outcome);
         }
     }
     server.conclude(tally)
+}
+
+/// A server reads on for two seconds. A client that took longer, because the machine is busy,
+/// proves nothing and tries again.
+fn is_read_in_time(
+    server: &Server,
+    refusal: &Refusal,
+    piece: usize,
+    pause: Duration,
+) -> Result<(), String> {
+    const LINGER: Duration = Duration::from_millis(1900);
+    for _ in 0..4 {
+        let begun = Instant::now();
+        let outcome = is_read(server, refusal, piece, pause);
+        if outcome.is_ok() || begun.elapsed() < LINGER {
+            return outcome;
+        }
+    }
+    is_read(server, refusal, piece, pause)
 }
 
 fn is_read(

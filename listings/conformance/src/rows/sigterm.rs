@@ -3,15 +3,19 @@
 //! grace.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::client::{End, Heard, listen, listen_until, open, send};
+use super::load::Load;
+use super::side_by_side::Cases;
+use crate::client::{End, Heard, eventually, listen, listen_until, open, send};
 use crate::model::Model;
 use crate::patience::patience;
+use crate::process;
 use crate::report::{Report, Tally, repeats};
 use crate::root::SMALL;
 use crate::server::Server;
@@ -22,30 +26,91 @@ const MOMENT: Duration = Duration::from_millis(150);
 
 /// Situations in which the signal comes, each with a server of its own.
 pub fn run(model: &Model) -> Result<Report, String> {
-    let mut tally = Tally::default();
+    let forms: Vec<(String, Model)> = model.other_forms().collect();
+    let mut cases = Cases::new();
     for (name, signal) in [("SIGTERM, idle", Signal::TERM), ("SIGINT, idle", Signal::INT)] {
-        tally.case(name, || idle(model, signal));
+        cases.add(name, move || idle(model, signal));
     }
-    tally.case("a request of which half was read", || {
-        half_read(model, b"GET /small.txt HT")
+    for (whom, label) in [(Whom::First, ""), (Whom::Group, ", the whole group")] {
+        cases.add(format!("a request of which half was read{label}"), move || {
+            half_read(model, b"GET /small.txt HT", whom)
+        });
+        cases.add(format!("a page that waits for the store{label}"), move || {
+            waits_for_store(model, whom)
+        });
+    }
+    cases.add("a request of which one byte was read", || {
+        half_read(model, b"G", Whom::First)
     });
-    tally.case("a request of which one byte was read", || half_read(model, b"G"));
-    tally.case("requests in the accept queue", || queued(model));
-    tally.case("a response of 10 MB that is being sent", || being_sent(model));
-    tally.case("a page that waits for the store", || waits_for_store(model));
-    tally.case("a client that never finishes", || never_finishes(model));
-    tally.case("a client that says nothing", || says_nothing(model));
-    tally.case("connections that are kept alive", || kept_alive(model));
+    cases.add("requests in the accept queue", || queued(model));
+    cases.add("a response of 10 MB that is being sent", || being_sent(model));
+    cases.add("a client that never finishes", || never_finishes(model));
+    cases.add("a client that says nothing", || says_nothing(model));
+    cases.add("connections that are kept alive", || kept_alive(model));
+    if model.forks {
+        cases.add("only the process of one client", || one_child(model));
+    }
+    if model.respawns {
+        cases.add("only one worker", || one_worker(model));
+        cases.add("only one worker, under load", || one_worker_under_load(model));
+    }
+    for (form, model) in &forms {
+        cases.add(format!("requests in the accept queue {form}"), || queued(model));
+        cases.add(format!("only one worker {form}"), || one_worker(model));
+        cases.add(format!("only one worker, under load {form}"), || {
+            one_worker_under_load(model)
+        });
+    }
+    let mut tally = Tally::default();
+    for (name, outcome) in cases.run() {
+        tally.case(name, || outcome);
+    }
+
     let (times, clients) = (repeats(5, 100), repeats(16, 64));
-    let outcome = || {
-        (0..times).try_for_each(|number| {
-            under_load(model, clients, Duration::from_millis(40 + 17 * (number as u64 % 7)))
-                .map_err(|why| format!("time {}: {why}", number + 1))
-        })
+    let mut closed_loops = |model: &Model, whom: Whom, label: &str| {
+        tally.case(format!("{clients} clients in a closed loop{label}"), || {
+            (0..times).try_for_each(|number| {
+                let before = Duration::from_millis(40 + 17 * (number as u64 % 7));
+                under_load(model, clients, before, whom)
+                    .map_err(|why| format!("time {}: {why}", number + 1))
+            })
+        });
     };
-    tally.case(format!("{clients} clients in a closed loop"), outcome);
-    let note = format!("the closed loop: {clients} clients, {times} times");
+    closed_loops(model, Whom::First, "");
+    closed_loops(model, Whom::Group, ", the whole group");
+    for (form, model) in &forms {
+        closed_loops(model, Whom::First, &format!(" {form}"));
+    }
+    let note = format!("the closed loops: {clients} clients, {times} times");
     tally.report().map(|report| report.with_note(note))
+}
+
+/// Whom the signal is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// The first process alone.
+    First,
+    /// All processes of its group, as systemd does it and a terminal.
+    Group,
+}
+
+impl Whom {
+    /// Starts a server, in a group of its own if that is signalled.
+    fn start(self, model: &Model, flags: &[&str]) -> Result<Server, String> {
+        Server::start_with(model, &[], flags, |command| {
+            if self == Self::Group {
+                command.process_group(0);
+            }
+        })
+    }
+
+    fn terminate(self, server: &Server) -> Result<(), String> {
+        match (self, Pid::from_raw(server.pid().cast_signed())) {
+            (Self::Group, Some(pid)) => kill_process_group(pid, Signal::TERM)
+                .map_err(|error| format!("kill: {error}")),
+            _ => server.signal(Signal::TERM),
+        }
+    }
 }
 
 /// The signal, exit code 0, and nothing left behind.
@@ -92,12 +157,12 @@ fn idle(model: &Model, signal: Signal) -> Result<(), String> {
     }
 }
 
-fn half_read(model: &Model, first: &[u8]) -> Result<(), String> {
-    let server = Server::start(model, &[])?;
+fn half_read(model: &Model, first: &[u8], whom: Whom) -> Result<(), String> {
+    let server = whom.start(model, &[])?;
     let mut stream = open(server.address)?;
     send(&mut stream, first)?;
     thread::sleep(MOMENT);
-    server.signal(Signal::TERM)?;
+    whom.terminate(&server)?;
     thread::sleep(MOMENT);
     send(&mut stream, &GET[first.len()..])?;
     small(&listen(&mut stream))?;
@@ -106,10 +171,14 @@ fn half_read(model: &Model, first: &[u8]) -> Result<(), String> {
 
 fn queued(model: &Model) -> Result<(), String> {
     let server = Server::start(model, &[])?;
-    // The first client keeps a server of one client busy, so that the others stay in the
-    // queue.
-    let mut first = open(server.address)?;
-    send(&mut first, &GET[..20])?;
+    // All places are taken, where they are few, so that the others stay in the queue.
+    let places = if model.at_once <= 16 { model.at_once } else { 1 };
+    let mut first = Vec::new();
+    for _ in 0..places {
+        let mut stream = open(server.address)?;
+        send(&mut stream, &GET[..20])?;
+        first.push(stream);
+    }
     thread::sleep(MOMENT);
     let mut others = Vec::new();
     for _ in 0..20 {
@@ -119,9 +188,13 @@ fn queued(model: &Model) -> Result<(), String> {
     }
     server.signal(Signal::TERM)?;
     thread::sleep(MOMENT);
-    send(&mut first, &GET[20..])?;
-    small(&listen(&mut first))
-        .map_err(|why| format!("the client that was being read: {why}"))?;
+    for stream in &mut first {
+        send(stream, &GET[20..])?;
+    }
+    for stream in &mut first {
+        small(&listen(stream))
+            .map_err(|why| format!("a client that was being read: {why}"))?;
+    }
     for (number, stream) in others.iter_mut().enumerate() {
         small(&listen(stream))
             .map_err(|why| format!("client {number} of the queue: {why}"))?;
@@ -143,12 +216,12 @@ fn being_sent(model: &Model) -> Result<(), String> {
     ended(server)
 }
 
-fn waits_for_store(model: &Model) -> Result<(), String> {
-    let server = Server::start(model, &["--store-delay", "400"])?;
+fn waits_for_store(model: &Model, whom: Whom) -> Result<(), String> {
+    let server = whom.start(model, &["--store-delay", "400"])?;
     let mut stream = open(server.address)?;
     send(&mut stream, b"GET /guestbook HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     thread::sleep(MOMENT);
-    server.signal(Signal::TERM)?;
+    whom.terminate(&server)?;
     match listen(&mut stream).response()?.status {
         200 => ended(server),
         status => Err(format!("answered {status}")),
@@ -205,34 +278,42 @@ fn kept_alive(model: &Model) -> Result<(), String> {
 
 /// Clients ask again and again until the server is gone. Whoever had sent a request before
 /// the signal is answered; later ones are answered in full or not at all.
-fn under_load(model: &Model, clients: usize, before: Duration) -> Result<(), String> {
-    let server = Server::start(model, &[])?;
+fn under_load(
+    model: &Model,
+    clients: usize,
+    before: Duration,
+    whom: Whom,
+) -> Result<(), String> {
+    let server = whom.start(model, &[])?;
     let (address, signalled) = (server.address, AtomicBool::new(false));
+    let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
         let loops: Vec<_> = (0..clients)
-            .map(|_| scope.spawn(|| closed_loop(address, &signalled)))
+            .map(|_| scope.spawn(|| closed_loop(address, &signalled, &answered)))
             .collect();
         thread::sleep(before);
+        // On a machine that is busy enough nobody may have come yet.
+        let begun = eventually(patience(), || match answered.load(Ordering::SeqCst) {
+            0 => Err("nobody is answered".into()),
+            _ => Ok(()),
+        });
         signalled.store(true, Ordering::SeqCst);
-        let outcome = server.signal(Signal::TERM).and_then(|()| ended(server));
-        let mut answered = 0;
+        let outcome = whom.terminate(&server).and_then(|()| ended(server));
         for client in loops {
-            answered += client.join().map_err(|_| "a client panicked")??;
+            client.join().map_err(|_| "a client panicked")??;
         }
-        if answered == 0 {
-            return Err("nobody was answered".into());
-        }
-        outcome
+        begun.and(outcome)
     })
 }
 
-/// Asks until the server no longer answers; returns how often it did.
-fn closed_loop(address: SocketAddr, signalled: &AtomicBool) -> Result<usize, String> {
+/// Asks until the server no longer answers, and counts how often it does.
+fn closed_loop(
+    address: SocketAddr,
+    signalled: &AtomicBool,
+    answered: &AtomicUsize,
+) -> Result<(), String> {
     let begun = Instant::now();
-    for answered in 0.. {
-        if begun.elapsed() > 2 * patience() {
-            return Err("the server still answers".into());
-        }
+    while begun.elapsed() <= 3 * patience() {
         // Sent before the signal: the flag is read after the bytes have left.
         let sent = TcpStream::connect(address).map_err(|error| error.to_string()).and_then(
             |mut stream| {
@@ -245,7 +326,7 @@ fn closed_loop(address: SocketAddr, signalled: &AtomicBool) -> Result<usize, Str
         );
         let (mut stream, was_in_time) = match sent {
             Ok(sent) => sent,
-            Err(_) if signalled.load(Ordering::SeqCst) => return Ok(answered),
+            Err(_) if signalled.load(Ordering::SeqCst) => return Ok(()),
             Err(why) => return Err(format!("before the signal: {why}")),
         };
         let heard = listen(&mut stream);
@@ -257,10 +338,79 @@ fn closed_loop(address: SocketAddr, signalled: &AtomicBool) -> Result<usize, Str
                         heard.end
                     ));
                 }
-                false => return Ok(answered),
+                false => return Ok(()),
             }
         }
         small(&heard)?;
+        answered.fetch_add(1, Ordering::SeqCst);
     }
-    Ok(0)
+    Err("the server still answers".into())
+}
+
+/// The process that serves one client is told to end: it finishes before.
+fn one_child(model: &Model) -> Result<(), String> {
+    let server = Server::start(model, &[])?;
+    let mut stream = open(server.address)?;
+    send(&mut stream, &GET[..20])?;
+    thread::sleep(MOMENT);
+    let child = *server.workers().first().ok_or("no process serves the client")?;
+    process::signal(child, Signal::TERM)?;
+    thread::sleep(MOMENT);
+    send(&mut stream, &GET[20..])?;
+    small(&listen(&mut stream))?;
+    server.finish()
+}
+
+/// Every worker has read half a request when one of them is told to end: it finishes and is
+/// replaced.
+fn one_worker(model: &Model) -> Result<(), String> {
+    let server = Server::start(model, &[])?;
+    let mut clients = Vec::new();
+    for _ in 0..model.workers {
+        let mut stream = open(server.address)?;
+        send(&mut stream, &GET[..20])?;
+        clients.push(stream);
+    }
+    thread::sleep(MOMENT);
+    let victim = *server.workers().first().ok_or("there is no worker")?;
+    process::signal(victim, Signal::TERM)?;
+    thread::sleep(MOMENT);
+    for (number, stream) in clients.iter_mut().enumerate() {
+        send(stream, &GET[20..])?;
+        small(&listen(stream)).map_err(|why| format!("client {number}: {why}"))?;
+    }
+    replaced(model, &server, victim)?;
+    server.finish()
+}
+
+/// Workers are told to end, one after another, while more clients ask than there are
+/// workers, for longer than the grace lasts: nothing at all is lost.
+fn one_worker_under_load(model: &Model) -> Result<(), String> {
+    let server = Server::start(model, &["--grace", "300"])?;
+    let load = Load::default();
+    load.during(server.address, model.workers + 4, || {
+        for _ in 0..3 {
+            let victim = *server.workers().first().ok_or("there is no worker")?;
+            process::signal(victim, Signal::TERM)?;
+            thread::sleep(Duration::from_millis(600));
+            replaced(model, &server, victim)?;
+        }
+        Ok(())
+    })?;
+    load.lost_at_most(0)?;
+    server.finish()
+}
+
+/// Waits until the worker is gone and all are there again.
+fn replaced(model: &Model, server: &Server, victim: u32) -> Result<(), String> {
+    eventually(patience(), || {
+        let now = server.workers();
+        if now.contains(&victim) {
+            return Err("a worker that was told to end goes on".into());
+        }
+        match now.len() {
+            number if number == model.workers => Ok(()),
+            number => Err(format!("{number} workers after one was told to end")),
+        }
+    })
 }

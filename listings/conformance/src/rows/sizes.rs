@@ -3,14 +3,14 @@
 
 use crate::client::{End, exchange};
 use crate::model::Model;
-use crate::process::peak_memory;
+use crate::process::Watch;
 use crate::report::{Report, Tally};
 use crate::server::Server;
 
 /// Longest head, its final empty line included; longest body. The contract of all servers.
 const MAX_HEAD: usize = 8192;
 const MAX_BODY: usize = 65_536;
-/// How much more memory 50 attacks with 1 MiB each may take than one did, in KiB.
+/// How much more memory 50 attacks with 1 MiB each may take of a process than one did, in KiB.
 const GROWTH: u64 = 4 * 1024;
 
 /// What is sent.
@@ -71,7 +71,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     for (name, shape, statuses) in TABLE {
         tally.case(*name, || try_shape(&server, *shape, statuses));
     }
-    let before = peak_memory(server.pid());
+    let watch = Watch::begin(server.pid());
     for (name, shape) in [
         ("50 heads of 1 MiB in bounded memory", Head(MIB)),
         ("50 endless heads of 1 MiB in bounded memory", Endless(MIB)),
@@ -80,11 +80,9 @@ pub fn run(model: &Model) -> Result<Report, String> {
     ] {
         tally.case(name, || {
             (0..50).try_for_each(|_| try_shape(&server, shape, &[413, 431]))?;
-            let growth = peak_memory(server.pid()).saturating_sub(before);
-            if growth <= GROWTH {
-                Ok(())
-            } else {
-                Err(format!("memory grew by {growth} KiB"))
+            match watch.grown() {
+                growth if growth > GROWTH => Err(format!("memory grew by {growth} KiB")),
+                _ => Ok(()),
             }
         });
     }

@@ -1,6 +1,18 @@
 //! The mistakes, one or two for each row. Each has been made in a server that somebody
 //! relied on.
 
+/// Who serves a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// A thread of its own.
+    #[default]
+    Thread,
+    /// A process of its own, one of 64 at most.
+    Process,
+    /// One of four processes that are there from the start.
+    Pool,
+}
+
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
@@ -18,14 +30,30 @@ pub enum Fault {
     EndlessHead,
     /// Row 6: follows links out of the root.
     FollowsLinks,
+    /// Row 7: takes a call that a signal interrupted for a client that is gone.
+    InterruptedIsGone,
+    /// Row 7: believes that what it sends is always sent whole.
+    SendsWhole,
     /// Row 8: tries again at once when accept fails, and says so each time.
     Spins,
     /// Row 8: ends when accept fails.
     GivesUp,
+    /// Row 9, forking: ends when fork fails.
+    DiesOfFork,
+    /// Row 9, forking: tries again and again when fork fails, instead of dropping the client.
+    ForksAgain,
     /// Row 10: ends when a client is gone.
     DiesOfReset,
     /// Row 10: forgets to close when a client is gone.
     Leaks,
+    /// Row 10, forking: waits for no child.
+    LeavesZombies,
+    /// Row 11: lets a client take what is sent as slowly as it likes.
+    PatientSender,
+    /// Row 12: every byte starts the time for a head or a body again.
+    StartsAgain,
+    /// Row 12, pool: keeps an idle connection although others wait.
+    KeepsIdle,
     /// Row 13: takes a client that has shut its sending side for one that is gone.
     EofIsGone,
     /// Row 14: reads all requests, and keeps all responses until it has read them.
@@ -38,6 +66,18 @@ pub enum Fault {
     EndsAtOnce,
     /// Row 16: waits for clients that say nothing, for all its time of grace.
     WaitsForIdle,
+    /// Row 16, pool: a worker that is told to end leaves its client.
+    LeavesClient,
+    /// Row 16, pool: does not serve those who wait in the queue.
+    LeavesQueue,
+    /// Row 17, pool: does not replace a worker that ended.
+    NeverReplaces,
+    /// Row 17, pool: replaces it at once, however often.
+    ReplacesAtOnce,
+    /// Row 17, pool: a worker takes three clients and serves them one after another.
+    TakesAhead,
+    /// Row 17, pool: the workers live on without the first process.
+    Orphans,
     /// Row 26: waits in open(2) for the other end of a FIFO.
     OpensFifo,
     /// Row 26: believes for ever what it has read once.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use guestbook::{Kind, Meta};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 
 use crate::fault::Fault;
 
@@ -51,7 +52,9 @@ impl Files {
         flags.set(OFlags::NONBLOCK, self.fault != Some(Fault::OpensFifo));
         let opened = match self.fault {
             Some(Fault::FollowsLinks) => openat(&self.root, path, flags, Mode::empty()),
-            _ => openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::BENEATH),
+            _ => retry(|| {
+                openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::BENEATH)
+            }),
         };
         // Whatever the reason, for the client there is no such file.
         let file = File::from(opened.map_err(|_| io::ErrorKind::NotFound)?);
@@ -63,5 +66,15 @@ impl Files {
         };
         let meta = Meta { kind, len: metadata.len(), modified: metadata.modified()? };
         Ok((Arc::new(file), meta))
+    }
+}
+
+/// openat2(2) may ask to be called again.
+fn retry(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    loop {
+        match open() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
     }
 }

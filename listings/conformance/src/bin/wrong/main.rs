@@ -1,14 +1,16 @@
 //! A server with one mistake, chosen by `--fault`. It is there to be caught: a table that
 //! lets it pass checks nothing.
 //!
-//! Without a fault it is a plain thread-per-connection server over the book's core, and
-//! passes every row. No chapter shows it: it has no cache, opens a connection to the store
+//! Without a fault it is a plain server over the book's core, with a thread or a process for
+//! each connection or with a pool of processes, and passes every row. No chapter shows it: it has no cache, opens a connection to the store
 //! for each page, and looks at its flag 1,000 times a second.
 //!
 //! | file | noun |
 //! | --- | --- |
 //! | `fault.rs` | [`Fault`](fault::Fault): the mistakes |
-//! | `serve.rs` | accepting, and one connection |
+//! | `serve.rs` | one connection, and a thread for each |
+//! | `processes.rs` | a process for each, and a pool of processes |
+//! | `stop.rs` | SIGTERM |
 //! | `input.rs` | bytes as a careless parser would read them |
 //! | `files.rs`, `shop.rs` | the files, and the store |
 
@@ -19,9 +21,13 @@ mod files;
 #[cfg(target_os = "linux")]
 mod input;
 #[cfg(target_os = "linux")]
+mod processes;
+#[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]
 mod shop;
+#[cfg(target_os = "linux")]
+mod stop;
 
 use std::process::ExitCode;
 
@@ -38,11 +44,15 @@ fn main() -> ExitCode {
         /// The mistake
         #[arg(long, value_enum)]
         fault: Option<fault::Fault>,
+
+        /// Who serves a connection
+        #[arg(long, value_enum, default_value = "thread")]
+        by: fault::By,
     }
 
     store::embedded::run_if_asked();
     let command: Command = flags::parse();
-    match serve::run(&command.server, command.fault) {
+    match serve::run(&command.server, command.fault, command.by) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => flags::fail(flags::FAILED, line),
     }

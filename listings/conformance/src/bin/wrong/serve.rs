@@ -1,48 +1,66 @@
-//! Accepting, and serving one connection in a thread of its own.
+//! One connection, and a thread for each.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flags::ServerFlags;
 use guestbook::{Finish, Guest, Job, Now, Out, Settings};
-use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::fault::Fault;
+use crate::fault::{By, Fault};
 use crate::files::Files;
 use crate::input::Input;
+use crate::processes;
 use crate::shop::Shop;
+use crate::stop::Stop;
 
-static STOPPING: AtomicBool = AtomicBool::new(false);
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
-/// How often a thread looks whether it is to stop.
-const TICK: Duration = Duration::from_millis(1);
+/// How often a process looks whether it is to stop.
+pub const TICK: Duration = Duration::from_millis(1);
 
 /// What all connections share.
-struct House {
+pub struct House {
     files: Files,
     shop: Shop,
     settings: Settings,
-    fault: Option<Fault>,
+    pub fault: Option<Fault>,
+    pub stop: Stop,
+    pub listener: TcpListener,
+    pub grace: Duration,
+    by: By,
+}
+
+/// What accepting came to.
+pub enum Next {
+    Client(TcpStream),
+    /// Nobody, for a moment.
+    Nobody,
+    /// We are to stop, and nobody waits.
+    End,
 }
 
 /// The whole server. Returns when it was told to stop and everybody has been served.
-pub fn run(flags: &ServerFlags, fault: Option<Fault>) -> Result<(), String> {
+pub fn run(flags: &ServerFlags, fault: Option<Fault>, by: By) -> Result<(), String> {
+    let listener = TcpListener::bind(flags.listen)
+        .map_err(|error| format!("{}: {error}", flags.listen))?;
     let house = House {
         files: Files::new(&flags.root, fault)
             .map_err(|error| format!("{}: {error}", flags.root.display()))?,
+        stop: Stop::new().map_err(|error| format!("signals: {error}"))?,
         shop: Shop::open(flags, fault)?,
         settings: Settings { header_timeout: flags.header_timeout, ..Settings::default() },
         fault,
+        listener,
+        grace: flags.grace,
+        by,
     };
-    stop_on_signals(fault).map_err(|error| format!("signals: {error}"))?;
-    let listener = TcpListener::bind(flags.listen)
-        .map_err(|error| format!("{}: {error}", flags.listen))?;
+    let listener = &house.listener;
     let address = listener
         .local_addr()
         .and_then(|address| listener.set_nonblocking(true).map(|()| address));
@@ -50,56 +68,69 @@ pub fn run(flags: &ServerFlags, fault: Option<Fault>) -> Result<(), String> {
         "listening on http://{}",
         address.map_err(|error| format!("the listener: {error}"))?
     );
-    let house = Arc::new(house);
-    accept(listener, &house).map_err(|error| format!("accept: {error}"))?;
-    let until = Instant::now() + flags.grace;
-    while CONNECTIONS.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-        thread::sleep(TICK);
+    match by {
+        By::Thread => threads(house).map_err(|error| format!("accept: {error}")),
+        By::Process => processes::one_each(&house).map_err(|error| error.to_string()),
+        By::Pool => processes::pool(&house).map_err(|error| error.to_string()),
     }
-    Ok(())
 }
 
-fn stop_on_signals(fault: Option<Fault>) -> nix::Result<()> {
-    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
-    signals.thread_block()?;
-    thread::spawn(move || {
-        if signals.wait().is_ok() {
-            if fault == Some(Fault::EndsAtOnce) {
-                std::process::exit(0);
-            }
-            STOPPING.store(true, Ordering::SeqCst);
-        }
-    });
-    Ok(())
-}
-
-fn accept(listener: TcpListener, house: &Arc<House>) -> io::Result<()> {
+fn threads(house: House) -> io::Result<()> {
+    let house = Arc::new(house);
     loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let house = Arc::clone(house);
+        match house.next()? {
+            Next::Client(stream) => {
+                let house = Arc::clone(&house);
                 CONNECTIONS.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
                     house.serve(stream);
                     CONNECTIONS.fetch_sub(1, Ordering::SeqCst);
                 });
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if STOPPING.load(Ordering::SeqCst) {
-                    return Ok(());
-                }
-                thread::sleep(TICK);
-            }
-            Err(error) if house.fault == Some(Fault::GivesUp) => return Err(error),
-            Err(error) if house.fault == Some(Fault::Spins) => eprintln!("accept: {error}"),
-            Err(_) => thread::sleep(100 * TICK),
+            Next::Nobody => {}
+            Next::End => break,
         }
     }
+    let until = Instant::now() + house.grace;
+    while CONNECTIONS.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+        thread::sleep(TICK);
+    }
+    Ok(())
 }
 
 impl House {
+    /// Accepts, or waits for a moment.
+    pub fn next(&self) -> io::Result<Next> {
+        let is_to_stop = self.stop.came();
+        match self.fault {
+            Some(Fault::EndsAtOnce) if is_to_stop => std::process::exit(0),
+            Some(Fault::LeavesQueue) if is_to_stop => return Ok(Next::End),
+            _ => {}
+        }
+        match self.listener.accept() {
+            Ok((stream, _)) => return Ok(Next::Client(stream)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if is_to_stop {
+                    return Ok(Next::End);
+                }
+                thread::sleep(TICK);
+            }
+            Err(error) if self.fault == Some(Fault::GivesUp) => return Err(error),
+            Err(error) if self.fault == Some(Fault::Spins) => eprintln!("accept: {error}"),
+            Err(_) => thread::sleep(100 * TICK),
+        }
+        Ok(Next::Nobody)
+    }
+
+    /// Whether somebody waits in the queue.
+    fn somebody_waits(&self) -> bool {
+        let mut listener = [PollFd::new(&self.listener, PollFlags::IN)];
+        poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Serves one connection to its end.
-    fn serve(&self, mut stream: TcpStream) {
+    pub fn serve(&self, mut stream: TcpStream) {
+        let mut last_byte = Instant::now();
         let mut guest = Guest::new(self.settings, self.shop_timeout(), Now::read());
         let mut input = Input::new(self.fault);
         let mut kept = Vec::new();
@@ -115,7 +146,13 @@ impl House {
             } else if let Some(out) = guest.take_output() {
                 self.send(&mut stream, out, &mut guest);
             } else {
-                self.receive(&mut stream, &mut guest, &mut input, &mut kept);
+                self.receive(
+                    &mut stream,
+                    &mut guest,
+                    &mut input,
+                    &mut kept,
+                    &mut last_byte,
+                );
             }
         };
         // What was kept is sent in the end; who has left by then gets nothing.
@@ -148,15 +185,19 @@ impl House {
         guest: &mut Guest<Arc<File>>,
         input: &mut Input,
         kept: &mut Vec<u8>,
+        last_byte: &mut Instant,
     ) {
         let mut buffer = [0; 16 * 1024];
         let room = guest.room().min(buffer.len());
+        // A wait that is mostly over when a signal comes is hardly ever interrupted.
+        let patient = self.fault == Some(Fault::InterruptedIsGone);
         let read = stream
-            .set_read_timeout(Some(TICK))
+            .set_read_timeout(Some(if patient { 1000 * TICK } else { TICK }))
             .and_then(|()| stream.read(&mut buffer[..room]));
         match read {
             Ok(0) => guest.eof(Now::read()),
             Ok(n) => {
+                *last_byte = Instant::now();
                 guest.received(&input.pass(&buffer[..n]), Now::read());
                 if self.fault == Some(Fault::OneRead) {
                     guest.eof(Now::read());
@@ -165,17 +206,30 @@ impl House {
                     guest.fail();
                 }
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == ErrorKind::Interrupted
+                    && self.fault != Some(Fault::InterruptedIsGone) => {}
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
             {
                 if !kept.is_empty() && stream.write_all(&std::mem::take(kept)).is_err() {
                     guest.fail();
                 }
-                guest.expired(Now::read());
-                if STOPPING.load(Ordering::SeqCst)
-                    && self.fault != Some(Fault::WaitsForIdle)
-                {
+                let lately = last_byte.elapsed() < self.settings.header_timeout;
+                if !(lately && self.fault == Some(Fault::StartsAgain)) {
+                    guest.expired(Now::read());
+                }
+                let stops = self.stop.came();
+                if stops && self.fault == Some(Fault::LeavesClient) {
+                    guest.fail();
+                }
+                let idle_for_others = self.by == By::Pool
+                    && self.fault != Some(Fault::KeepsIdle)
+                    && guest.is_idle()
+                    && self.somebody_waits();
+                let over = stops && self.fault != Some(Fault::WaitsForIdle);
+                // What was sent before the signal is here by now.
+                if (over || idle_for_others) && !is_readable(stream) {
                     guest.drain();
                 }
             }
@@ -192,13 +246,21 @@ impl House {
         let left = guest
             .deadline()
             .map(|by| by.saturating_duration_since(Instant::now()).max(TICK));
+        let left = left.filter(|_| self.fault != Some(Fault::PatientSender));
         let sent = stream.set_write_timeout(left).and_then(|()| match &out {
             Out::Bytes(bytes) => stream.write(bytes),
             Out::File { file, at, len } => {
+                // A long piece is sent in part when a signal comes; a short one is mostly
+                // sent whole, and its deadline is met or not.
+                let most = match self.fault {
+                    Some(Fault::SendsWhole) => 1 << 18,
+                    _ => 1 << 14,
+                };
                 let mut piece =
-                    vec![0; usize::try_from(*len).map_or(1 << 18, |len| len.min(1 << 18))];
+                    vec![0; usize::try_from(*len).map_or(most, |len| len.min(most))];
                 let n = file.read_at(&mut piece, *at)?;
-                stream.write(&piece[..n])
+                let sent = stream.write(&piece[..n])?;
+                Ok(if self.fault == Some(Fault::SendsWhole) { n } else { sent })
             }
         });
         match sent {
@@ -270,6 +332,14 @@ fn keep(guest: &mut Guest<Arc<File>>, kept: &mut Vec<u8>) -> bool {
     };
     guest.sent(out, taken, Now::read());
     true
+}
+
+/// Whether there is something to read.
+fn is_readable(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    // As it was; a failure shows in the next call.
+    let _ = stream.set_nonblocking(false);
+    peeked.is_ok()
 }
 
 /// Whether the client's FIN is the next thing to be read; it has 20 ms to come.

@@ -72,9 +72,11 @@ impl Shop {
             let read = stream
                 .set_read_timeout(Some(left()))
                 .and_then(|()| stream.read(&mut buffer));
-            match read.map_err(|error| failure(&error))? {
-                0 => return Err(StoreError::Gone),
-                n => pipe.received(&buffer[..n]),
+            match read {
+                Ok(0) => return Err(StoreError::Gone),
+                Ok(n) => pipe.received(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failure(&error)),
             }
             if let Some(((), reply)) = pipe.next_reply().map_err(|_| StoreError::Garbled)? {
                 return Ok(reply);

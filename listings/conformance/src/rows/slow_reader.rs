@@ -1,0 +1,104 @@
+//! Row 11: slow readers of 10 MB. What the server keeps for each is bounded, and the write
+//! deadline ends it.
+
+use std::thread;
+use std::time::Duration;
+
+use super::crowd::{self, Member, Size};
+use super::side_by_side::Cases;
+use crate::client::open_small;
+use crate::model::Model;
+use crate::patience::patience;
+use crate::process;
+use crate::report::{Report, Tally};
+use crate::root::BIG;
+use crate::server::Server;
+
+/// How long a peer may take for 16 KiB. It is the same for all servers of the book, and no
+/// flag changes it.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How much memory one slow reader may cost, in KiB: a fifth of what it asked for.
+const EACH: u64 = 2 * 1024;
+/// What a reader that reads at all takes ten times a second: 1,200 bytes in a second.
+const SIP: usize = 120;
+
+/// What a crowd of slow readers cost.
+struct Cost {
+    /// Memory for each, in KiB.
+    memory: u64,
+    /// How long a fresh client waited.
+    outage: Duration,
+}
+
+/// A crowd for which the server has places, and one that takes all of them.
+pub fn run(model: &Model) -> Result<Report, String> {
+    crowd::allow_many_descriptors();
+    let sizes = crowd::sizes(model);
+    let mut cases = Cases::new();
+    for size in sizes.clone() {
+        cases.add(size.of("slow readers"), move || slow_readers(model, size));
+    }
+    let mut tally = Tally::default();
+    let (mut waits, mut memory) = (Vec::new(), 0);
+    for (size, (name, outcome)) in sizes.iter().zip(cases.run()) {
+        tally.case(name, || {
+            let cost = outcome?;
+            memory = cost.memory.max(memory);
+            if matches!(size, Size::All(_)) {
+                waits.push(("slow readers", cost.outage));
+            }
+            Ok(())
+        });
+    }
+    let mut report = crowd::measured(model, tally.report()?, &waits);
+    let each = format!("{memory} KiB for each slow reader");
+    report.measured = match report.measured.as_str() {
+        "" => each,
+        waited => format!("{waited}; {each}"),
+    };
+    Ok(report)
+}
+
+fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
+    let server = Server::start(model, &[])?;
+    server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
+    let before = process::memory(server.pid());
+    let mut members = Vec::new();
+    for number in 0..size.clients() {
+        let stream = open_small(server.address, 4096)
+            .map_err(|why| format!("client {number}: {why}"))?;
+        let request = b"GET /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        members.push(Member::new(stream, request)?);
+    }
+    let (pid, address) = (server.pid(), server.address);
+    let outage =
+        thread::spawn(move || crowd::fresh_client(address, DEADLINE + 2 * patience()));
+    let grown = thread::spawn(move || {
+        // The kernel's buffers are full by now, and the server waits.
+        thread::sleep(Duration::from_secs(1));
+        process::memory(pid).saturating_sub(before)
+    });
+    // Every second one reads a little; the others nothing.
+    crowd::linger(&mut members, DEADLINE + patience(), |number, member| match number % 2 {
+        0 => !member.is_reset(),
+        _ => member.sip(SIP) && !member.is_reset(),
+    });
+    let outage = outage.join().map_err(|_| "the fresh client panicked")??;
+    let grown = grown.join().map_err(|_| "the watch panicked")?;
+    let memory = grown / size.clients() as u64;
+    if memory > EACH {
+        return Err(format!("{memory} KiB of memory for each of them"));
+    }
+    for (number, member) in members.iter_mut().enumerate() {
+        // It was told to read nothing, so a FIN behind what the kernel holds shows only now.
+        if member.gone.is_none() && (!member.drain() || member.heard.len() >= BIG) {
+            return Err(format!("client {number}: the write deadline does not fire"));
+        }
+    }
+    if matches!(size, Size::Part(_)) && outage > DEADLINE {
+        return Err(format!("a fresh client waited {outage:?}, although places were left"));
+    }
+    drop(members);
+    server.finish()?;
+    Ok(Cost { memory, outage })
+}

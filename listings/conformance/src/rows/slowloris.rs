@@ -1,0 +1,154 @@
+//! Row 12: slowloris. Clients that send a byte now and then are gone by an absolute
+//! deadline, and so are those that say nothing; meanwhile the others are served, as far as
+//! the model has places for them.
+
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use super::crowd::{self, Member, Size};
+use super::side_by_side::Cases;
+use crate::client::{listen_until, open, send};
+use crate::model::Model;
+use crate::patience::patience;
+use crate::report::{Report, Tally, Tier};
+use crate::response::responses;
+use crate::root::SMALL;
+use crate::server::Server;
+
+/// What the clients drip.
+#[derive(Clone, Copy, Debug)]
+struct Drip {
+    name: &'static str,
+    /// The same with its deadline, for the matrix.
+    deadline_is: &'static str,
+    first: &'static [u8],
+    deadline: Duration,
+}
+
+/// The flag `--header-timeout`, in milliseconds, and what a body has: it is the same for all
+/// servers of the book, and no flag changes it.
+const HEADER_TIMEOUT: &str = "1500";
+static HEAD: Drip = Drip {
+    name: "heads",
+    deadline_is: "heads with a deadline of 1.5 s",
+    first: b"GET /small.txt HTTP/1.1\r\nHost: a\r\nX: ",
+    deadline: Duration::from_millis(1500),
+};
+static BODY: Drip = Drip {
+    name: "bodies",
+    deadline_is: "bodies with one of 10 s",
+    first: b"POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\nremark=",
+    deadline: Duration::from_secs(10),
+};
+
+/// Dripping clients of both kinds, silent ones, and idle ones that are kept alive.
+pub fn run(model: &Model) -> Result<Report, String> {
+    crowd::allow_many_descriptors();
+    let mut cases = Cases::new();
+    let mut are_all = Vec::new();
+    for drip in [&HEAD, &BODY] {
+        for size in crowd::sizes(model) {
+            are_all.push(matches!(size, Size::All(_)).then_some(drip.deadline_is));
+            let name = size.of(&format!("dripping {}", drip.name));
+            cases.add(name, move || dripping(model, drip, size));
+        }
+    }
+    let many = model.at_once.min(30) + 2;
+    cases.add(format!("{many} clients that say nothing"), move || silent(model, many));
+    if model.keep_alive {
+        let name = format!("{many} idle connections that are kept alive");
+        cases.add(name, move || kept_alive(model, many));
+    }
+    let mut tally = Tally::default();
+    let mut waits = Vec::new();
+    let whats = are_all.into_iter().chain([None, None]);
+    for (what, (name, outcome)) in whats.zip(cases.run()) {
+        tally.case(name, || {
+            let outage = outcome?;
+            waits.extend(what.map(|what| (what, outage)));
+            Ok(())
+        });
+    }
+    Ok(crowd::measured(model, tally.report()?, &waits))
+}
+
+/// Clients that drip; returns how long a fresh client waited.
+fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Duration, String> {
+    let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
+    let mut members = Vec::new();
+    for number in 0..size.clients() {
+        let stream =
+            open(server.address).map_err(|why| format!("client {number}: {why}"))?;
+        members.push(Member::new(stream, drip.first)?);
+    }
+    let (address, deadline) = (server.address, drip.deadline);
+    let outage =
+        thread::spawn(move || crowd::fresh_client(address, deadline + 2 * patience()));
+    crowd::linger(&mut members, drip.deadline + patience(), |_, member| {
+        member.drip(b'x');
+        member.sip(4096)
+    });
+    let outage = outage.join().map_err(|_| "the fresh client panicked")??;
+    let allowed = match Tier::of_this_run() {
+        Tier::Long => drip.deadline + Duration::from_secs(1),
+        Tier::Test | Tier::Ci => drip.deadline + patience(),
+    };
+    for (number, member) in members.iter().enumerate() {
+        match member.gone {
+            None => return Err(format!("client {number} still drips after {allowed:?}")),
+            Some(time) if time > allowed => {
+                return Err(format!("client {number} was gone only after {time:?}"));
+            }
+            Some(_) => {}
+        }
+        // It may be told why, and nothing else.
+        if let Some(response) =
+            responses(&member.heard, &[])?.iter().find(|r| r.status != 408)
+        {
+            return Err(format!("client {number} is answered {}", response.status));
+        }
+    }
+    if matches!(size, Size::Part(_)) && outage > BODY.deadline {
+        return Err(format!("a fresh client waited {outage:?}, although places were left"));
+    }
+    server.finish()?;
+    Ok(outage)
+}
+
+/// Clients that connect and say nothing, as browsers do in advance.
+fn silent(model: &Model, many: usize) -> Result<Duration, String> {
+    let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
+    let silent: Vec<TcpStream> =
+        (0..many).map(|_| open(server.address)).collect::<Result<_, _>>()?;
+    // Where there are fewer places than silent clients, several deadlines pass.
+    let outage = crowd::fresh_client(server.address, 4 * patience())?;
+    drop(silent);
+    server.finish()?;
+    Ok(outage)
+}
+
+/// Each client gets its file and stays. The idle time that is allowed is a minute, so that a
+/// server without places for all of them has to close idle connections to serve the next.
+fn kept_alive(model: &Model, many: usize) -> Result<Duration, String> {
+    let server = Server::start(model, &[])?;
+    let mut idle = Vec::new();
+    for number in 0..many {
+        let mut stream = open(server.address)?;
+        send(&mut stream, b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        let heard = listen_until(&mut stream, |bytes| bytes.ends_with(SMALL.as_bytes()));
+        if !heard.bytes.starts_with(b"HTTP/1.1 200 ") {
+            return Err(format!(
+                "client {number} is not served: {} bytes, connection {:?}",
+                heard.bytes.len(),
+                heard.end
+            ));
+        }
+        idle.push(stream);
+    }
+    let outage = crowd::fresh_client(server.address, patience())?;
+    drop(idle);
+    server.finish()?;
+    Ok(outage)
+}
