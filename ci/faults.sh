@@ -20,4 +20,6 @@ for server in iterative forking preforked; do
 done
 # The same tools against servers that are wrong on purpose: what they inject is caught.
 WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p conformance --test wrong -- injected against_nginx
+# The index of system calls has every call that the programs make.
+WHO_WAITS_STRACE=strace cargo test --quiet -p aids --test traced
 cargo run --quiet -p conformance -- matrix --check

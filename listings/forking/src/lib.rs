@@ -10,7 +10,7 @@
 //! | `bin/copies.rs` | what is copied, and when: page faults counted |
 //! | `lib.rs` | [`accept_and_fork`]: what makes this server a forking one |
 //! | `children.rs` | [`Children`]: who is alive, who has ended, how many there may be |
-//! | `fork.rs` | [`fork`], behind a safe function |
+//! | `fork.rs` | [`fork`] and [`leave`], behind safe functions |
 #![cfg(target_os = "linux")]
 
 mod children;
@@ -18,7 +18,6 @@ mod fork;
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use rustix::io::Errno;
 use rustix::net::{self, SocketFlags};
 
 pub use children::{Children, EXTRA, store_has_ended};
-pub use fork::{ForkResult, fork};
+pub use fork::{ForkResult, fork, leave};
 
 /// Serves each connection in a child of its own, as many at a time as `children` allows.
 /// After SIGTERM or SIGINT it serves those that were already waiting, and returns when the
@@ -40,6 +39,7 @@ pub fn accept_and_fork(
 ) -> io::Result<()> {
     let mut complaints = Complaints::default();
     let mut drain = Drain::default();
+    worker.rehearse();
     while drain.may_go_on(&listener, worker.grace()) {
         // ANCHOR: cap
         children.reap();
@@ -65,7 +65,7 @@ pub fn accept_and_fork(
             Ok(ForkResult::Child) => {
                 drop(listener);
                 worker.serve(&client, &|| false);
-                exit(0);
+                leave(0)
             }
             Ok(ForkResult::Parent { child }) => children.add(child),
             Err(error) => complaints.say(no_fork(error)),

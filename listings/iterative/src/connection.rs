@@ -57,6 +57,17 @@ impl Worker {
         self.files.release();
     }
 
+    /// Answers a request that nobody has made, without any I/O. For a process that is about
+    /// to fork: what is found out once (which instructions the processor has, the first time
+    /// that a byte is searched for) its children then know, and need not find out each for
+    /// itself.
+    pub fn rehearse(&self) {
+        let mut guest =
+            Guest::<File>::new(self.settings, self.store.timeout(), Now::read());
+        guest.received(b"GET / HTTP/1.1\r\nHost: rehearsal\r\n\r\n", Now::read());
+        guest.opened(Err(std::io::ErrorKind::NotFound.into()), Now::read());
+    }
+
     /// Serves one connection to its end. `others_wait` tells whether somebody queues who
     /// could be served instead of a client that says nothing.
     // ANCHOR: serve
