@@ -1,5 +1,6 @@
 #!/bin/bash
-# The book in a real browser. Needs node, npm and Chromium (CHROMIUM, or /usr/bin/chromium).
+# The book in a real browser. Needs node, npm and Chromium (CHROMIUM, or /usr/bin/chromium); with pdftotext it also
+# reads what is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,10 +12,14 @@ for needed in node npm "$chromium"; do
     fi
 done
 
-cargo build --quiet --package book --package iterative --bins
+servers=()
+for server in iterative forking preforked; do
+    [ ! -e "listings/$server/Cargo.toml" ] || servers+=("$server")
+done
+cargo build --quiet --package book "${servers[@]/#/--package=}" --bins
 programs=$(cargo metadata --no-deps --format-version=1 | node -p 'JSON.parse(fs.readFileSync(0)).target_directory')/debug
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp ci/browser/package.json ci/browser/test.mjs "$work"
+cp ci/browser/package.json ci/browser/*.mjs "$work"
 (cd "$work" && npm install --silent --no-package-lock --no-audit --no-fund)
-node "$work/test.mjs" "$programs/book" "$programs/iterative" "$chromium"
+node "$work/test.mjs" "$chromium" "$programs/book" "${servers[@]/#/$programs/}"

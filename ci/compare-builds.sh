@@ -4,7 +4,8 @@
 # They are the same but for two things. `cargo book` adds mermaid.min.js, and a script element that loads it to each page
 # with a diagram; where a stock mdbook builds, the diagram's text stands on the page. And the search index is written in
 # another order, since the mdbook program is built with other versions of what writes it.
-# Needs mdbook and mdbook-mermaid on the PATH, of the versions in Cargo.lock.
+# Needs mdbook and mdbook-mermaid on the PATH, of the versions in Cargo.lock; the book's other preprocessors are ci/aids, which
+# mdbook starts by way of cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -9,7 +9,7 @@ rounds=${1:-5} seconds=${2:-4}
 for program in nginx wrk taskset; do
   command -v "$program" >/dev/null || { echo "floors.sh needs $program: install it with your package manager" >&2; exit 2; }
 done
-cargo build --quiet --release -p iterative -p forking -p preforked
+cargo build --quiet --profile production -p iterative -p forking -p preforked
 work=$(mktemp -d)
 pids=()
 cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
@@ -28,7 +28,7 @@ http {
 }
 CONF
 taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!)
-bin=${CARGO_TARGET_DIR:-target}/release
+bin=${CARGO_TARGET_DIR:-target}/production
 # Name, port, floor (0: none), command.
 servers=(
   "iterative 18082 0.8 iterative"

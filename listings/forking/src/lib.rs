@@ -21,7 +21,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use iterative::{Complaints, Drain, Worker, is_our_mistake, no_accept};
+use iterative::{Complaints, Drain, Worker, is_our_mistake, no_accept, signals};
 use rustix::io::Errno;
 use rustix::net::{self, SocketFlags};
 
@@ -51,7 +51,7 @@ pub fn accept_and_fork(
         let client = match net::accept_with(&listener, SocketFlags::CLOEXEC) {
             Ok(client) => client,
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => continue,
-            Err(Errno::INVAL) if drain.has_begun() => break,
+            Err(Errno::INVAL) if signals::stopped_at().is_some() => break,
             Err(error) if is_our_mistake(error) => return Err(error.into()),
             Err(error) => {
                 complaints.say(no_accept(error));

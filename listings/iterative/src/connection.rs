@@ -254,7 +254,8 @@ fn send_some(
 }
 // ANCHOR_END: send-some
 
-/// Whether a receive would return at once.
+/// Whether bytes are there that we have not read.
 fn is_readable(client: &OwnedFd) -> bool {
-    net::recv(client, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok()
+    let peeked = net::recv(client, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    peeked.is_ok_and(|(n, _)| n > 0)
 }

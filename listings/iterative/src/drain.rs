@@ -34,9 +34,4 @@ impl Drain {
     pub fn accepted(&mut self) {
         self.left = self.left.map(|left| left.saturating_sub(1));
     }
-
-    /// Whether the server is about to stop.
-    pub fn has_begun(&self) -> bool {
-        self.has_begun
-    }
 }

@@ -76,7 +76,7 @@ pub fn accept_one_after_another(
                 worker.serve(&client, &|| somebody_waits(&listener));
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
-            Err(Errno::INVAL) if drain.has_begun() => break, // shut down
+            Err(Errno::INVAL) if signals::stopped_at().is_some() => break, // shut down
             Err(error) if is_our_mistake(error) => return Err(error.into()),
             Err(error) => {
                 complaints.say(no_accept(error));
