@@ -3,7 +3,7 @@
 use std::io;
 
 use nix::unistd;
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// Who we are, after [`fork`].
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,15 @@ pub fn fork() -> io::Result<ForkResult> {
     })
 }
 // ANCHOR_END: fork
+
+/// Waits until this child has ended (waitpid(2)).
+///
+/// # Errors
+/// `ECHILD`: it is no child, or was waited for.
+pub fn wait_for(child: Pid) -> io::Result<()> {
+    waitpid(Some(child), WaitOptions::empty())?;
+    Ok(())
+}
 
 /// Ends a child at once. Unlike [`std::process::exit`] it leaves alone what the parent has
 /// registered for its own end (_exit(2)), and does not touch the memory for it: each page

@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use rustix::net::{self, SocketFlags};
 
 pub use children::{Children, EXTRA, store_has_ended};
-pub use fork::{ForkResult, fork, leave};
+pub use fork::{ForkResult, fork, leave, wait_for};
 
 /// Serves each connection in a child of its own, as many at a time as `children` allows.
 /// After SIGTERM or SIGINT it serves those that were already waiting, and returns when the

@@ -25,9 +25,8 @@ mod copies {
     use std::process::exit;
     use std::time::Instant;
 
-    use forking::{ForkResult, fork};
+    use forking::{ForkResult, fork, wait_for};
     use nix::sys::resource::{UsageWho, getrusage};
-    use rustix::process::{WaitOptions, waitpid};
     use rustix::thread::disable_transparent_huge_pages;
 
     /// What the parent has.
@@ -53,7 +52,7 @@ mod copies {
                 report("writes again", || write(&mut memory, page, 3));
                 exit(0);
             }
-            ForkResult::Parent { child } => waitpid(Some(child), WaitOptions::empty())?,
+            ForkResult::Parent { child } => wait_for(child)?,
         };
         let sum: u64 = memory.iter().step_by(page).take(PAGES).map(|x| u64::from(*x)).sum();
         println!("the parent's {PAGES} pages still hold {}", sum / PAGES as u64);

@@ -29,12 +29,12 @@ mod four {
     use std::process::exit;
     use std::time::Duration;
 
-    use forking::{Children, ForkResult, accept_and_fork, fork};
+    use forking::{Children, ForkResult, accept_and_fork, fork, wait_for};
     use guestbook::Settings;
     use iterative::{Files, StoreClient, Worker, four_clients, listen, signals};
     use nix::sys::signal::Signal;
     use rustix::net::getsockname;
-    use rustix::process::{WaitOptions, kill_process, waitpid};
+    use rustix::process::kill_process;
     use store::embedded::Embedded;
 
     const GRACE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ mod four {
                 drop(listener);
                 let result = four_clients(address);
                 kill_process(child, rustix::process::Signal::TERM)?;
-                waitpid(Some(child), WaitOptions::empty())?;
+                wait_for(child)?;
                 result
             }
         }

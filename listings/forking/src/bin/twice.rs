@@ -24,8 +24,7 @@ mod twice {
     use std::io::{self, Read};
     use std::process::exit;
 
-    use forking::{ForkResult, fork};
-    use rustix::process::{WaitOptions, waitpid};
+    use forking::{ForkResult, fork, wait_for};
 
     // ANCHOR: twice
     pub fn run() -> io::Result<()> {
@@ -42,7 +41,7 @@ mod twice {
                 exit(0);
             }
             ForkResult::Parent { child } => {
-                waitpid(Some(child), WaitOptions::empty())?;
+                wait_for(child)?;
                 let at = io::Seek::stream_position(&mut file)?;
                 println!("the parent:   number is {number}, the file is at byte {at}");
             }
