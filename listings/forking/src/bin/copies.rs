@@ -35,7 +35,7 @@ mod copies {
     const PAGES: usize = 1000;
 
     pub fn run() -> io::Result<()> {
-        // With pages of 2 MiB there would be fewer, larger copies.
+        // A page of 2 MiB has one entry in the table, and is split at the first write to it.
         disable_transparent_huge_pages(true)?;
         let page = rustix::param::page_size();
         let mut memory = vec![1u8; MIB << 20];
