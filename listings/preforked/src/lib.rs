@@ -21,10 +21,9 @@ mod defer;
 mod listeners;
 mod respawns;
 
-use std::process::exit;
 use std::time::{Duration, Instant};
 
-use forking::{EXTRA, ForkResult, fork, store_has_ended};
+use forking::{EXTRA, ForkResult, fork, leave, store_has_ended};
 use iterative::{Complaints, Worker, accept_one_after_another, signals};
 use rustix::io::Errno;
 use rustix::process::{
@@ -94,16 +93,16 @@ impl Pool {
                 // Whatever ends the parent, nobody is left behind.
                 let tied = set_parent_process_death_signal(Some(Signal::TERM));
                 if tied.is_err() || getppid() != Some(parent) {
-                    exit(1);
+                    leave(1);
                 }
                 let listener = self.listeners.keep(place);
                 match accept_one_after_another(listener, worker) {
-                    Ok(()) => exit(0),
+                    Ok(()) => leave(0),
                     Err(error) => {
                         self.complaints.say(format_args!("cannot accept: {error}"))
                     }
                 }
-                exit(1);
+                leave(1);
             }
             Err(error) => {
                 self.complaints.say(format_args!(
