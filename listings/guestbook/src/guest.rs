@@ -128,6 +128,11 @@ impl<F> Guest<F> {
         self.http.take_output()
     }
 
+    /// The file behind the piece that is out, if it is small; given back before that.
+    pub fn take_small_file(&mut self, at_most: u64) -> Option<Out<F>> {
+        self.http.take_small_file(at_most)
+    }
+
     /// More waits behind the piece that is out.
     pub fn has_more_output(&self) -> bool {
         self.http.has_more_output()

@@ -155,8 +155,8 @@ pub struct Connection<F> {
     output: VecDeque<Out<F>>,
     /// Bytes in memory in `output`, the lent piece included.
     queued: usize,
-    /// A piece is with the driver.
-    lent: bool,
+    /// How many pieces are with the driver.
+    lent: usize,
     /// Since when, and how much of, [`SEND_QUOTA`] the peer has taken.
     sending: Option<(Instant, u64)>,
     peer_ended: bool,
@@ -178,7 +178,7 @@ impl<F> Connection<F> {
             first: true,
             output: VecDeque::new(),
             queued: 0,
-            lent: false,
+            lent: 0,
             sending: None,
             peer_ended: false,
             draining: false,
@@ -265,12 +265,23 @@ impl<F> Connection<F> {
     /// The next piece to send, if none is out. It belongs to the driver until
     /// [`Connection::sent`].
     pub fn take_output(&mut self) -> Option<Out<F>> {
-        if self.lent || self.failed {
+        if self.lent > 0 || self.failed {
             return None;
         }
         let out = self.output.pop_front();
-        self.lent = out.is_some();
+        self.lent = usize::from(out.is_some());
         out
+    }
+
+    /// The piece behind those that are out, if it is a file of which no more than `at_most`
+    /// bytes are to be sent: a head and a small file go well in one call. What was taken last
+    /// is given back first.
+    pub fn take_small_file(&mut self, at_most: u64) -> Option<Out<F>> {
+        let file = self
+            .output
+            .pop_front_if(|out| matches!(out, Out::File { len, .. } if *len <= at_most))?;
+        self.lent += 1;
+        Some(file)
     }
 
     /// More waits behind the piece that is out: the driver may tell the kernel so
@@ -282,7 +293,7 @@ impl<F> Connection<F> {
     /// The driver gives a piece back of which the kernel took `n` bytes. The rest is queued
     /// again.
     pub fn sent(&mut self, out: Out<F>, n: u64, now: Now) {
-        self.lent = false;
+        self.lent = self.lent.saturating_sub(1);
         let n = match &out {
             Out::Bytes(bytes) => n.min(bytes.len() as u64),
             Out::File { len, .. } => n.min(*len),
@@ -307,7 +318,7 @@ impl<F> Connection<F> {
                 (*since, *taken) = (now.mono, 0);
             }
         }
-        if self.output.is_empty() {
+        if self.output.is_empty() && self.lent == 0 {
             self.sending = None;
             if matches!(self.state, State::Head) {
                 let idle = self.input.is_empty();
@@ -326,7 +337,7 @@ impl<F> Connection<F> {
     /// said on this connection.
     pub fn fail(&mut self) {
         self.failed = true;
-        self.lent = false;
+        self.lent = 0;
         self.output.clear();
         (self.sending, self.read_by) = (None, None);
     }
@@ -368,7 +379,7 @@ impl<F> Connection<F> {
         matches!(self.state, State::Head)
             && self.input.is_empty()
             && self.output.is_empty()
-            && !self.lent
+            && self.lent == 0
     }
 
     /// Nothing was asked yet.
@@ -386,7 +397,7 @@ impl<F> Connection<F> {
     pub fn finished(&self) -> Option<Finish> {
         match self.state {
             _ if self.failed => Some(Finish::Reset),
-            State::Closing if self.output.is_empty() && !self.lent => {
+            State::Closing if self.output.is_empty() && self.lent == 0 => {
                 Some(if self.linger && !self.peer_ended {
                     Finish::Linger
                 } else {

@@ -69,6 +69,11 @@ impl<F: Clone> FileCache<F> {
         }
     }
 
+    /// When the next file becomes too old.
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.by_age.front().map(|(opened, _)| *opened + self.fresh_for)
+    }
+
     /// Lets go of every file: there are no descriptors left, or the folder is another one.
     pub fn clear(&mut self) {
         self.entries.clear();

@@ -16,8 +16,8 @@
 //!
 //! Rules that hold between connection and driver:
 //! 1. What the driver takes with [`Connection::take_output`] it owns until it gives it back
-//!    with [`Connection::sent`]. One piece is out at a time, so replies cannot overtake
-//!    each other.
+//!    with [`Connection::sent`]. One piece is out at a time, and a small file behind it if
+//!    it asks for one, which it gives back first: so replies cannot overtake each other.
 //! 2. [`Connection::received`] may be called in any state and with any split of the bytes:
 //!    the output is the same, but for `100 Continue`, which is for a client that waits.
 //! 3. One request is with the application at a time. The next is not parsed before

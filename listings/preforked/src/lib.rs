@@ -21,10 +21,12 @@ mod defer;
 mod listeners;
 mod respawns;
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use forking::{EXTRA, ForkResult, fork, leave, store_has_ended};
-use iterative::{Complaints, Worker, accept_one_after_another, signals};
+use iterative::{Complaints, signals};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
@@ -34,6 +36,9 @@ use rustix::process::{
 pub use defer::defer_accept;
 pub use listeners::Listeners;
 pub use respawns::{Respawns, pause};
+
+/// What a worker does with its listener, until it is told to stop.
+pub type Serve<'a> = dyn FnMut(OwnedFd) -> io::Result<()> + 'a;
 
 /// The workers, as the parent knows them.
 // ANCHOR: pool
@@ -69,13 +74,13 @@ impl Pool {
     }
 
     /// Keeps every place taken until SIGTERM or SIGINT, and returns when the workers have
-    /// served those who were already waiting, and have ended.
+    /// served those who were already waiting, and have ended. `serve` runs in each of them.
     // ANCHOR: run
-    pub fn run(mut self, worker: &mut Worker) {
+    pub fn run(mut self, serve: &mut Serve) {
         while signals::stopped_at().is_none() {
             while self.one_has_ended(WaitOptions::NOHANG) {}
             match self.workers.iter().position(Option::is_none) {
-                Some(place) if self.respawns.may_start() => self.start(place, worker),
+                Some(place) if self.respawns.may_start() => self.start(place, serve),
                 Some(_) => {}
                 None => _ = self.one_has_ended(WaitOptions::empty()),
             }
@@ -85,7 +90,7 @@ impl Pool {
     // ANCHOR_END: run
 
     // ANCHOR: start
-    fn start(&mut self, place: usize, worker: &mut Worker) {
+    fn start(&mut self, place: usize, serve: &mut Serve) {
         let parent = getpid();
         match fork() {
             Ok(ForkResult::Parent { child }) => self.workers[place] = Some(child),
@@ -96,7 +101,7 @@ impl Pool {
                     leave(1);
                 }
                 let listener = self.listeners.keep(place);
-                match accept_one_after_another(listener, worker) {
+                match serve(listener) {
                     Ok(()) => leave(0),
                     Err(error) => {
                         self.complaints.say(format_args!("cannot accept: {error}"))

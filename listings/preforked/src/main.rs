@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 // ANCHOR: run
 #[cfg(target_os = "linux")]
 fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
-    use iterative::{signals, start};
+    use iterative::{accept_one_after_another, signals, start};
     use nix::sys::signal::Signal;
     use preforked::{Listeners, Pool, defer_accept};
     use store::embedded::Embedded;
@@ -83,7 +83,8 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
     let start::Ready { mut worker, store } = start::get_ready(flags, offer)?;
     start::announce(listeners.of(0))?;
     let store = store.as_ref().map(Embedded::id);
-    Pool::new(listeners, pool.workers, flags.grace, store).run(&mut worker);
+    Pool::new(listeners, pool.workers, flags.grace, store)
+        .run(&mut |listener| accept_one_after_another(listener, &mut worker));
     Ok(())
 }
 // ANCHOR_END: run

@@ -1,0 +1,90 @@
+//! The epoll server as a program.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+#[derive(clap::Args)]
+struct LoopFlags {
+    /// Be told of news once (EPOLLET), not for as long as there is something
+    #[arg(long, conflicts_with = "one_shot")]
+    edge_triggered: bool,
+
+    /// Be told once, and arm each client again (EPOLLONESHOT)
+    #[arg(long)]
+    one_shot: bool,
+
+    /// Serve with several processes that share the listener, each with its own loop
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one)]
+    workers: Option<usize>,
+
+    /// With --workers: wake all of them for each connection (no EPOLLEXCLUSIVE)
+    #[arg(long, requires = "workers")]
+    no_exclusive: bool,
+
+    /// With --workers: give each a listener of its own (SO_REUSEPORT) instead of one for all
+    #[arg(long, requires = "workers")]
+    reuseport: bool,
+
+    /// Close every connection after one response
+    #[arg(long)]
+    no_keep_alive: bool,
+
+    /// Open a file for every request instead of keeping it open for a second
+    #[arg(long)]
+    no_file_cache: bool,
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    use clap::Parser;
+
+    /// One thread, many descriptors: the epoll server
+    #[derive(Parser)]
+    #[command(version)]
+    struct Command {
+        #[command(flatten)]
+        server: flags::ServerFlags,
+        #[command(flatten)]
+        how: LoopFlags,
+    }
+
+    store::embedded::run_if_asked();
+    let command: Command = flags::parse();
+    match run(&command.server, &command.how) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => flags::fail(flags::FAILED, line),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    flags::needs_linux("epoll-loop")
+}
+
+// ANCHOR: run
+#[cfg(target_os = "linux")]
+fn run(flags: &flags::ServerFlags, how: &LoopFlags) -> Result<(), String> {
+    use epoll_loop::{EpollLoop, Trigger, Workers, run_workers};
+    use select_loop::start;
+
+    let offer = iterative::start::Offer {
+        file_cache: !how.no_file_cache,
+        keep_alive: !how.no_keep_alive,
+    };
+    let trigger = match how {
+        LoopFlags { edge_triggered: true, .. } => Trigger::Edge,
+        LoopFlags { one_shot: true, .. } => Trigger::OneShot,
+        _ => Trigger::Level,
+    };
+    if let Some(size) = how.workers {
+        let workers =
+            Workers { size, reuseport: how.reuseport, exclusive: !how.no_exclusive };
+        return run_workers(flags, offer, trigger, workers);
+    }
+    let start::Ready { house, door, stop, store: _store } =
+        start::get_ready(flags, offer, u64::MAX)?;
+    EpollLoop::new(house, door, stop, trigger, false)
+        .and_then(EpollLoop::run)
+        .map_err(|error| format!("cannot wait in epoll_wait: {error}"))
+}
+// ANCHOR_END: run

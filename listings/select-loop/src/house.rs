@@ -1,0 +1,238 @@
+//! What all clients of a loop share, and everything about them that does not depend on the
+//! call in which the loop waits.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use flags::ServerFlags;
+use guestbook::{Guest, Now, Settings};
+use iterative::Files;
+
+use crate::client::SMALL;
+use crate::{Client, Clients, Interest, Name, Next, Ready, StoreLink, Timers};
+
+/// Clients, their deadlines, the files, the store, and who has the next turn.
+#[derive(Debug)]
+pub struct House {
+    clients: Clients,
+    timers: Timers,
+    /// Whose turn it is although the kernel has nothing new about them.
+    turns: VecDeque<usize>,
+    /// The time at which the loop was woken. One look at the clock does for all clients that
+    /// are served in a round.
+    pub(crate) now: Now,
+    pub(crate) files: Files,
+    pub(crate) store: StoreLink,
+    pub(crate) settings: Settings,
+    /// What was received, until the client has taken it: one buffer, since nobody waits with
+    /// something in it.
+    pub(crate) buffer: Vec<u8>,
+    /// A head and the small file behind it.
+    pub(crate) page: Vec<u8>,
+    pub(crate) reads_until_eagain: bool,
+    grace: Duration,
+    stops_at: Option<Instant>,
+}
+
+/// What a loop has to do about a client after its turn.
+#[derive(Debug)]
+pub enum After {
+    /// Wait for this.
+    Arm(Interest),
+    /// Close its socket, which nobody needs any more.
+    Retire(OwnedFd),
+    /// Nothing: it has another turn in the next round, or is not there.
+    Nothing,
+}
+
+impl House {
+    /// An empty house.
+    pub fn new(
+        files: Files,
+        store: SocketAddr,
+        settings: Settings,
+        flags: &ServerFlags,
+    ) -> Self {
+        let now = Now::read();
+        Self {
+            clients: Clients::default(),
+            timers: Timers::new(now.mono),
+            turns: VecDeque::new(),
+            now,
+            files,
+            store: StoreLink::new(store, flags.store_timeout),
+            settings,
+            buffer: vec![0; http1::INPUT_CAP],
+            page: Vec::with_capacity(SMALL as usize + 1024),
+            reads_until_eagain: false,
+            grace: flags.grace,
+            stops_at: None,
+        }
+    }
+
+    /// Reads each socket until it says EAGAIN, even if it gave less than it was asked for:
+    /// who is told only about news must not leave anything behind.
+    pub fn read_until_eagain(&mut self) {
+        self.reads_until_eagain = true;
+    }
+
+    /// The time of this round.
+    pub fn now(&self) -> Instant {
+        self.now.mono
+    }
+
+    /// The clients.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// A client comes in. It has a turn at once, since its request may be there.
+    pub fn admit(&mut self, socket: OwnedFd) -> Name {
+        let guest = Guest::new(self.settings, self.store.timeout(), self.now);
+        let name = self.clients.insert(Client::new(socket, guest));
+        self.turns.push_back(name.slot);
+        name
+    }
+
+    /// Gives a client its turn.
+    // ANCHOR: serve
+    pub fn serve(&mut self, slot: usize, ready: Ready) -> After {
+        let Some((name, mut client)) = self.clients.take(slot) else {
+            return After::Nothing;
+        };
+        client.is_ready(ready);
+        let next = client.go_on(name, self);
+        if next == Next::Over {
+            return After::Retire(self.leaves(name, *client));
+        }
+        self.timers.set(slot, client.deadline());
+        self.clients.put_back(slot, client);
+        match next {
+            Next::Wait(interest) => After::Arm(interest),
+            _ => {
+                self.turns.push_back(slot);
+                After::Nothing
+            }
+        }
+    }
+    // ANCHOR_END: serve
+
+    /// Puts a client out, whatever it was doing. Its socket is to be closed.
+    pub fn dismiss(&mut self, slot: usize) -> Option<OwnedFd> {
+        let (name, client) = self.clients.take(slot)?;
+        Some(self.leaves(name, *client))
+    }
+
+    /// A client is gone, and its slot is free.
+    fn leaves(&mut self, name: Name, mut client: Client) -> OwnedFd {
+        if client.guest().awaits_store() {
+            self.store.abandon(name);
+        }
+        self.timers.set(name.slot, None);
+        self.clients.release(name.slot);
+        client.into_socket()
+    }
+
+    /// Who is next without the kernel having said anything: whoever has just come in, has a
+    /// reply of the store, is late, or has not finished its turn. As many as there are now
+    /// make a round.
+    pub fn round(&mut self) -> VecDeque<usize> {
+        self.hand_out();
+        std::mem::take(&mut self.turns)
+    }
+
+    /// How long the loop may wait; without limit, if nothing is due at all.
+    // ANCHOR: time-left
+    pub fn time_left(&self, door: Option<Instant>) -> Option<Duration> {
+        if !self.turns.is_empty() || self.store.has_done() {
+            return Some(Duration::ZERO);
+        }
+        let end = self.stops_at.map(|at| at + self.grace);
+        let due = [
+            self.timers.next(),
+            self.store.deadline(),
+            self.files.expires_at(),
+            door,
+            end,
+        ];
+        let next = due.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+    // ANCHOR_END: time-left
+
+    /// The loop is awake: reads the clock, and looks who is late.
+    // ANCHOR: wake
+    pub fn wake(&mut self) {
+        self.now = Now::read();
+        self.files.expire(self.now.mono);
+        self.store.expired(self.now.mono);
+        while let Some(slot) = self.timers.late(self.now.mono) {
+            if let Some((name, mut client)) = self.clients.take(slot) {
+                let waited = client.guest().awaits_store();
+                client.guest().expired(self.now);
+                if waited && !client.guest().awaits_store() {
+                    self.store.abandon(name);
+                }
+                self.clients.put_back(slot, client);
+                self.turns.push_back(slot);
+            }
+        }
+    }
+    // ANCHOR_END: wake
+
+    /// The store's socket and for what it waits.
+    pub fn store(&self) -> &StoreLink {
+        &self.store
+    }
+
+    /// The kernel says something about the store's socket.
+    pub fn store_is_ready(&mut self, ready: Ready) {
+        self.store.is_ready(ready, self.now.mono);
+    }
+
+    /// The store's connection cannot be waited for.
+    pub fn give_up_store(&mut self) {
+        self.store.give_up();
+    }
+
+    /// Hands out what came of calls to the store.
+    // ANCHOR: hand-out
+    fn hand_out(&mut self) {
+        while let Some((name, result)) = self.store.next_done() {
+            if let Some(client) = self.clients.named(name) {
+                client.guest().stored(result, self.now);
+                self.turns.push_back(name.slot);
+            }
+        }
+    }
+    // ANCHOR_END: hand-out
+
+    /// The server is to stop: what was begun is finished, and no more.
+    pub fn stop(&mut self) {
+        self.stops_at.get_or_insert(self.now.mono);
+        for slot in self.clients.slots().collect::<Vec<_>>() {
+            if let Some(client) = self.clients.get_mut(slot) {
+                // What has arrived before the signal is still read.
+                client.is_ready(Ready { read: true, ..Ready::NOTHING });
+            }
+            self.turns.push_back(slot);
+        }
+    }
+
+    /// Whether the server is to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stops_at.is_some()
+    }
+
+    /// Whether the time that was left for stopping is over.
+    pub fn is_out_of_grace(&self) -> bool {
+        self.stops_at.is_some_and(|at| self.now.mono >= at + self.grace)
+    }
+
+    /// Closes files that are only kept for later: descriptors are short.
+    pub fn release_files(&mut self) {
+        self.files.release();
+    }
+}
