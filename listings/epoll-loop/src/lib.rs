@@ -95,12 +95,12 @@ impl EpollLoop {
                     client => self.drain((client - CLIENTS) as usize, ready(event.flags)),
                 }
             }
-            for slot in self.house.round() {
-                self.drain(slot, Ready::NOTHING);
-            }
-            // Last, so that nobody new has the slot of somebody whose event is still to come.
+            // Not before, or somebody new might have the slot of one whose event is to come.
             if somebody_comes || self.house.is_stopping() {
                 self.accept();
+            }
+            for slot in self.house.round() {
+                self.drain(slot, Ready::NOTHING);
             }
         }
         Ok(())

@@ -9,13 +9,13 @@
 use std::os::fd::OwnedFd;
 
 use flags::ServerFlags;
-use iterative::start::{self, Offer};
 use iterative::signals;
+use iterative::start::{self, Offer};
 use nix::sys::signal::Signal;
 use preforked::{Listeners, Pool};
 use rustix::io::ioctl_fionbio;
 use select_loop::start::room_for_clients;
-use select_loop::{Door, House, Stop};
+use select_loop::{Door, House, Stop, StoreLink};
 use store::embedded::Embedded;
 
 use crate::{EpollLoop, Trigger};
@@ -52,9 +52,11 @@ pub fn run_workers(
     let files = start::open_files(flags, offer)?;
     let (store, address) = start::start_store(flags)?;
     start::announce(listeners.of(0))?;
+    let settings = start::settings(flags, offer);
     // ANCHOR: work
     let mut work = |listener: OwnedFd| {
-        let house = House::new(files.clone(), address, start::settings(flags, offer), flags);
+        let link = StoreLink::new(address, flags.store_timeout);
+        let house = House::new(files.clone(), link, settings, flags.grace);
         let door = Door::new(listener, room).at_once(AT_ONCE);
         let exclusive = workers.exclusive && !workers.reuseport;
         let mut one = EpollLoop::new(house, door, Stop::new()?, trigger, exclusive)?;

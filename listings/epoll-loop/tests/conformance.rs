@@ -1,7 +1,10 @@
-//! The fault table, against the epoll server.
+//! The fault table of the book, against this server.
 
+#[cfg(target_os = "linux")]
 conformance::suite!(
-    "epoll-loop", env!("CARGO_BIN_EXE_epoll-loop"),
+    "epoll-loop",
+    env!("CARGO_BIN_EXE_epoll-loop"),
+    event_loop = true,
     also = &[
         &["--edge-triggered"],
         &["--one-shot"],

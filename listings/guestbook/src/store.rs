@@ -76,7 +76,7 @@ pub enum Value {
 
 /// The replies to one [`StoreCall`], in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply(pub(crate) Vec<Value>);
+pub struct Reply(pub Vec<Value>);
 
 impl Reply {
     /// Count and remarks, if this answers [`StoreCall::visit`].

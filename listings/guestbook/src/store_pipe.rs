@@ -173,8 +173,10 @@ impl<T: Copy + PartialEq> StorePipe<T> {
     }
 
     fn next_scalar(&mut self) -> Result<Option<Value>, Unusable> {
-        let Some((frame, used)) = decode(&self.input).map_err(|_| Unusable)? else {
-            return if self.input.len() <= MAX_REPLY { Ok(None) } else { Err(Unusable) };
+        let (frame, used) = match decode(&self.input).map_err(|_| Unusable)? {
+            Some((frame, used)) if used <= MAX_REPLY => (frame, used),
+            None if self.input.len() <= MAX_REPLY => return Ok(None),
+            _ => return Err(Unusable),
         };
         self.input.drain(..used);
         Ok(Some(match frame {
@@ -270,6 +272,20 @@ mod tests {
         }
         let unasked = [REPLIES, b":9\r\n"].concat();
         assert_eq!(replies(&[&unasked], &mut two_callers()), Err(Unusable));
+    }
+
+    #[test]
+    fn an_element_is_as_long_as_it_may_be_wherever_it_is_cut() {
+        for (length, fits) in [(MAX_REPLY - 3, true), (MAX_REPLY - 2, false)] {
+            let element = [b"+".as_slice(), &b"x".repeat(length), b"\r\n"].concat();
+            for cut in [0, 1, element.len() - 2, element.len() - 1, element.len()] {
+                let mut pipe = StorePipe::new();
+                pipe.submit(1, &StoreCall::visit());
+                let (a, b) = element.split_at(cut);
+                let found = replies(&[a, b, b":1\r\n"], &mut pipe);
+                assert_eq!(found.is_ok(), fits, "{length} cut at {cut}");
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ struct Driver {
     guest: Guest<&'static [u8]>,
     now: Now,
     take: usize,
+    /// A head and the small file behind it go out in one call.
+    together: bool,
     silent: bool,
     opened: usize,
     calls: Vec<StoreCall>,
@@ -32,6 +34,7 @@ impl Driver {
             guest,
             now,
             take: usize::MAX,
+            together: false,
             silent: false,
             opened: 0,
             calls: Vec::new(),
@@ -71,6 +74,10 @@ impl Driver {
             } else if self.take > 0
                 && let Some(out) = self.guest.take_output()
             {
+                if matches!(out, Out::Bytes(_)) && self.together {
+                    self.send_together(out);
+                    continue;
+                }
                 let n = match &out {
                     Out::Bytes(bytes) => {
                         let n = bytes.len().min(self.take);
@@ -91,6 +98,22 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    fn send_together(&mut self, head: Out<&'static [u8]>) {
+        let Out::Bytes(bytes) = &head else { panic!("{head:?} is no head") };
+        let file = self.guest.take_small_file(FILE.len() as u64);
+        let mut whole = bytes.clone();
+        if let Some(Out::File { file, at, len }) = &file {
+            whole.extend_from_slice(&file[*at as usize..(at + len) as usize]);
+        }
+        let n = whole.len().min(self.take);
+        self.out.extend_from_slice(&whole[..n]);
+        let of_file = n.saturating_sub(bytes.len()) as u64;
+        if let Some(file) = file {
+            self.guest.sent(file, of_file, self.now);
+        }
+        self.guest.sent(head, n as u64, self.now);
     }
 
     fn work(&mut self, job: Job) {
@@ -194,6 +217,26 @@ fn byte_by_byte_in_and_out_gives_the_same_bytes() {
     assert!(cut(&cuts, usize::MAX) == whole, "one byte at a time in");
     assert!(cut(&cuts, 1) == whole, "one byte at a time in and out");
     assert!(cut(&[], 7) == whole, "seven bytes at a time out");
+}
+
+#[test]
+fn a_head_and_a_small_file_in_one_call_are_the_same_bytes() {
+    let whole = cut(&[], usize::MAX);
+    for take in (1..600).chain([usize::MAX]) {
+        let mut together = driver();
+        (together.together, together.take) = (true, take);
+        together.send(STREAM);
+        assert!(together.out == whole.0, "{take} bytes at a time");
+        assert_eq!(together.guest.finished(), Some(Finish::Close), "{take} at a time");
+    }
+    let mut large = driver();
+    large.guest.received(STREAM.as_bytes(), large.now);
+    let job = large.guest.take_job().expect("the file is to be opened");
+    large.work(job);
+    assert!(large.guest.take_small_file(u64::MAX).is_none(), "nothing is out yet");
+    let _head = large.guest.take_output().expect("a head");
+    assert!(large.guest.take_small_file(FILE.len() as u64 - 1).is_none(), "too large");
+    assert!(large.guest.take_small_file(FILE.len() as u64).is_some());
 }
 
 #[test]

@@ -63,11 +63,11 @@ impl PollLoop {
             }
             self.house.store_is_ready(take(&mut self.entries[STORE]));
             self.drain(ready);
-            for slot in self.house.round() {
-                self.serve(slot, Ready::NOTHING);
-            }
             if take(&mut self.entries[LISTENER]).read || self.house.is_stopping() {
                 self.accept();
+            }
+            for slot in self.house.round() {
+                self.serve(slot, Ready::NOTHING);
             }
         }
         Ok(())

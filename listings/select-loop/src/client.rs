@@ -43,6 +43,8 @@ pub struct Client {
     may_read: bool,
     /// The same for writing.
     may_write: bool,
+    /// The client has ended its side, and all that it sent was read.
+    has_ended: bool,
     is_draining: bool,
     /// All is said; what the client still sends is thrown away, until then at most.
     lingers_until: Option<Instant>,
@@ -56,6 +58,7 @@ impl Client {
             guest,
             may_read: true,
             may_write: true,
+            has_ended: false,
             is_draining: false,
             lingers_until: None,
         }
@@ -124,7 +127,10 @@ impl Client {
     fn receive(&mut self, house: &mut House) {
         let room = self.guest.room().min(house.buffer.len());
         match net::recv(&self.socket, &mut house.buffer[..room], RecvFlags::empty()) {
-            Ok((0, _)) => self.guest.eof(house.now),
+            Ok((0, _)) => {
+                self.has_ended = true;
+                self.guest.eof(house.now);
+            }
             Ok((n, _)) => {
                 self.guest.received(&house.buffer[..n], house.now);
                 // Fewer than there was room for: that was all.
@@ -175,7 +181,8 @@ impl Client {
 
     /// Sends a head and the small file behind it in one call.
     fn send_together(&mut self, head: Out<File>, file: Out<File>, house: &mut House) {
-        let (Out::Bytes(bytes), Out::File { file: handle, at, len }) = (&head, &file) else {
+        let (Out::Bytes(bytes), Out::File { file: handle, at, len }) = (&head, &file)
+        else {
             return self.guest.fail();
         };
         let page = &mut house.page;
@@ -233,7 +240,7 @@ impl Client {
     fn close(&mut self, finish: Finish, house: &House) -> bool {
         match finish {
             // Bytes that we have not read would make close reset the connection.
-            Finish::Close if !self.is_readable() => true,
+            Finish::Close if self.has_ended || !self.is_readable() => true,
             Finish::Reset => {
                 // On a socket that is gone it fails, and then there is nothing to reset.
                 let _ = set_socket_linger(&self.socket, Some(Duration::ZERO));

@@ -2,11 +2,9 @@
 //! call in which the loop waits.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use flags::ServerFlags;
 use guestbook::{Guest, Now, Settings};
 use iterative::Files;
 
@@ -48,12 +46,12 @@ pub enum After {
 }
 
 impl House {
-    /// An empty house.
+    /// An empty house. After SIGTERM what was begun may take `grace`.
     pub fn new(
         files: Files,
-        store: SocketAddr,
+        store: StoreLink,
         settings: Settings,
-        flags: &ServerFlags,
+        grace: Duration,
     ) -> Self {
         let now = Now::read();
         Self {
@@ -62,12 +60,12 @@ impl House {
             turns: VecDeque::new(),
             now,
             files,
-            store: StoreLink::new(store, flags.store_timeout),
+            store,
             settings,
             buffer: vec![0; http1::INPUT_CAP],
             page: Vec::with_capacity(SMALL as usize + 1024),
             reads_until_eagain: false,
-            grace: flags.grace,
+            grace,
             stops_at: None,
         }
     }
@@ -150,13 +148,8 @@ impl House {
             return Some(Duration::ZERO);
         }
         let end = self.stops_at.map(|at| at + self.grace);
-        let due = [
-            self.timers.next(),
-            self.store.deadline(),
-            self.files.expires_at(),
-            door,
-            end,
-        ];
+        let due =
+            [self.timers.next(), self.store.deadline(), self.files.expires_at(), door, end];
         let next = due.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }

@@ -94,11 +94,11 @@ impl SelectLoop {
             for (slot, ready) in news.clients {
                 self.drain(slot, ready);
             }
-            for slot in self.house.round() {
-                self.drain(slot, Ready::NOTHING);
-            }
             if news.listener || self.house.is_stopping() {
                 self.accept();
+            }
+            for slot in self.house.round() {
+                self.drain(slot, Ready::NOTHING);
             }
         }
         Ok(())
@@ -134,7 +134,11 @@ impl SelectLoop {
         };
         add(self.stop.as_fd(), Interest::READ);
         self.door.listener().into_iter().for_each(|fd| add(fd, Interest::READ));
-        self.house.store().waits_for().into_iter().for_each(|(fd, for_what)| add(fd, for_what));
+        self.house
+            .store()
+            .waits_for()
+            .into_iter()
+            .for_each(|(fd, for_what)| add(fd, for_what));
         for (slot, fd) in self.clients() {
             add(fd, self.armed[slot]);
         }
@@ -206,8 +210,5 @@ impl SelectLoop {
 /// Rounded up, so that nobody is woken before there is something to do.
 fn time_value(time: Duration) -> TimeVal {
     let microseconds = time.as_nanos().div_ceil(1000);
-    TimeVal::new(
-        (microseconds / 1_000_000) as _,
-        (microseconds % 1_000_000) as _,
-    )
+    TimeVal::new((microseconds / 1_000_000) as _, (microseconds % 1_000_000) as _)
 }

@@ -8,7 +8,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use store::embedded::Embedded;
 
-use crate::{Door, House, Stop};
+use crate::{Door, House, Stop, StoreLink};
 
 /// Descriptors that clients may not have: the listener, the store's connection, the signals,
 /// the root, and a few for files.
@@ -46,7 +46,8 @@ pub fn get_ready(
     let files = open_files(flags, offer)?;
     let (store, address) = start_store(flags)?;
     announce(&listener)?;
-    let house = House::new(files, address, settings(flags, offer), flags);
+    let link = StoreLink::new(address, flags.store_timeout);
+    let house = House::new(files, link, settings(flags, offer), flags.grace);
     Ok(Ready { house, door: Door::new(listener, room), stop, store })
 }
 

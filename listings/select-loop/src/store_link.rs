@@ -28,7 +28,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 enum State {
     /// There is none, and before this time none is tried.
-    Away { not_before: Option<Instant> },
+    Away {
+        not_before: Option<Instant>,
+    },
     /// connect(2) has begun.
     Connecting(OwnedFd),
     Open(OwnedFd),
@@ -44,6 +46,8 @@ pub struct StoreLink {
     may_write: bool,
     pipe: StorePipe<Name>,
     pause: Duration,
+    /// This connection has given a reply.
+    has_replied: bool,
     /// Since when the store owes us a reply and has given none.
     silent_since: Option<Instant>,
     /// What came of calls, for the loop to collect.
@@ -62,6 +66,7 @@ impl StoreLink {
             may_write: false,
             pipe: StorePipe::new(),
             pause: FIRST_PAUSE,
+            has_replied: false,
             silent_since: None,
             done: VecDeque::new(),
         }
@@ -90,11 +95,12 @@ impl StoreLink {
             let socket = begin_to_connect(self.address).map_err(|_| self.away(now))?;
             self.state = State::Connecting(socket);
             self.connections += 1;
+            self.has_replied = false;
             self.may_write = false;
         }
         self.pipe.submit(who, call);
         self.silent_since.get_or_insert(now);
-        self.send();
+        self.send(now);
         Ok(())
     }
     // ANCHOR_END: submit
@@ -129,18 +135,14 @@ impl StoreLink {
             // How connect(2) ended stands in SO_ERROR.
             match sockopt::socket_error(socket) {
                 Ok(Ok(())) => self.connected(),
-                Ok(Err(_)) | Err(_) => {
-                    self.lost();
-                    self.away(now);
-                    return;
-                }
+                Ok(Err(_)) | Err(_) => return self.lost(now),
             }
         }
         self.may_write |= ready.write;
         if ready.read || ready.gone {
             self.receive(now);
         }
-        self.send();
+        self.send(now);
     }
     // ANCHOR_END: is-ready
 
@@ -154,7 +156,7 @@ impl StoreLink {
     /// everybody.
     pub fn expired(&mut self, now: Instant) {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
-            self.lost();
+            self.give_up();
         }
     }
 
@@ -169,9 +171,13 @@ impl StoreLink {
         self.connections
     }
 
-    /// The connection is of no further use to us.
+    /// The connection is of no further use. Nobody is asked twice: a remark that was sent may
+    /// have been added.
     pub fn give_up(&mut self) {
-        self.lost();
+        let callers = self.pipe.broken().into_iter();
+        self.done.extend(callers.map(|who| (who, Err(StoreError::Gone))));
+        self.silent_since = None;
+        self.state = State::Away { not_before: None };
     }
 
     /// What came of a call, and whose it was.
@@ -181,7 +187,7 @@ impl StoreLink {
 
     /// Sends what the kernel has room for.
     // ANCHOR: send
-    fn send(&mut self) {
+    fn send(&mut self, now: Instant) {
         while self.may_write
             && let State::Open(socket) = &self.state
             && let Some(out) = self.pipe.take_output()
@@ -195,59 +201,55 @@ impl StoreLink {
                     self.may_write = false;
                     self.pipe.sent(out, 0);
                 }
-                Err(_) => return self.lost(),
+                Err(_) => return self.lost(now),
             }
         }
     }
     // ANCHOR_END: send
 
-    /// Reads what is there, and finds the replies in it.
+    /// Reads once, and finds the replies in it. If there is more, the kernel will say so.
     fn receive(&mut self, now: Instant) {
         let State::Open(socket) = &self.state else { return };
         let mut buffer = [0; 16 * 1024];
-        loop {
-            match net::recv(socket, &mut buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return self.lost(),
-                Ok((n, _)) => self.pipe.received(&buffer[..n]),
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => continue,
-                Err(_) => return self.lost(),
-            }
-            loop {
-                match self.pipe.next_reply() {
-                    Ok(Some((who, reply))) => {
-                        self.done.push_back((who, Ok(reply)));
-                        self.silent_since = Some(now);
-                    }
-                    Ok(None) => break,
-                    Err(_) => return self.lost(),
-                }
-            }
-            self.silent_since.take_if(|_| self.pipe.depth() == 0);
+        match net::recv(socket, &mut buffer, RecvFlags::empty()) {
+            Ok((1.., n)) => self.pipe.received(&buffer[..n]),
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Ok(_) | Err(_) => return self.lost(now),
         }
+        loop {
+            match self.pipe.next_reply() {
+                Ok(Some((who, reply))) => {
+                    self.done.push_back((who, Ok(reply)));
+                    self.silent_since = Some(now);
+                    self.has_replied = true;
+                    self.pause = FIRST_PAUSE;
+                }
+                Ok(None) => break,
+                Err(_) => return self.lost(now),
+            }
+        }
+        self.silent_since.take_if(|_| self.pipe.depth() == 0);
     }
 
     fn connected(&mut self) {
         let before = std::mem::replace(&mut self.state, State::Away { not_before: None });
         self.state = match before {
-            State::Connecting(socket) => {
-                self.pause = FIRST_PAUSE;
-                State::Open(socket)
-            }
+            State::Connecting(socket) => State::Open(socket),
             other => other,
         };
     }
 
-    /// The connection is of no further use. Nobody is asked twice: a remark that was sent may
-    /// have been added. The next call makes a new connection.
-    fn lost(&mut self) {
-        let callers = self.pipe.broken().into_iter();
-        self.done.extend(callers.map(|who| (who, Err(StoreError::Gone))));
-        self.silent_since = None;
-        self.state = State::Away { not_before: None };
+    /// The connection has failed. One that has never given a reply is not worth another at
+    /// once.
+    fn lost(&mut self, now: Instant) {
+        let was_good = self.has_replied;
+        self.give_up();
+        if !was_good {
+            self.away(now);
+        }
     }
 
-    /// Nobody listens there. Waits longer each time before the next try.
+    /// Waits longer each time before the next try.
     fn away(&mut self, now: Instant) -> StoreError {
         self.state = State::Away { not_before: Some(now + self.pause) };
         self.pause = (self.pause * 2).min(LAST_PAUSE);

@@ -1,3 +1,9 @@
-//! The fault table, against the select server.
+//! The fault table of the book, against this server.
 
-conformance::suite!("select-loop", env!("CARGO_BIN_EXE_select-loop"));
+#[cfg(target_os = "linux")]
+conformance::suite!(
+    "select-loop",
+    env!("CARGO_BIN_EXE_select-loop"),
+    event_loop = true,
+    descriptors = 1024
+);
