@@ -22,8 +22,8 @@ fn names() -> [Name; 3] {
     })
 }
 
-/// Waits for what the link waits for, and tells it.
-fn go_on(link: &mut StoreLink) {
+/// Waits for what the link waits for, and tells it. Returns the time that it told.
+fn go_on(link: &mut StoreLink) -> Instant {
     let (socket, interest) = link.waits_for().expect("a connection");
     let read = if interest.read { PollFlags::IN } else { PollFlags::empty() };
     let write = if interest.write { PollFlags::OUT } else { PollFlags::empty() };
@@ -36,7 +36,9 @@ fn go_on(link: &mut StoreLink) {
         write: said.contains(PollFlags::OUT),
         gone: said.intersects(PollFlags::HUP | PollFlags::ERR),
     };
-    link.is_ready(ready, Instant::now());
+    let now = Instant::now();
+    link.is_ready(ready, now);
+    now
 }
 
 /// A store whose other end is the test, and a link to it over which `calls` were sent.
@@ -101,12 +103,12 @@ fn a_store_that_leaves_without_a_word_is_left_alone_for_a_while() {
     let [a, b, _] = names();
     let (mut link, store) = connected(&[(a, StoreCall::visit())]);
     drop(store);
-    go_on(&mut link);
+    let lost = go_on(&mut link);
     let gone = Err(StoreError::Gone);
     assert_eq!(link.next_done(), Some((a, gone)));
     let first = link.connection();
-    let later = Instant::now() + Duration::from_millis(50);
-    assert_eq!(link.submit(b, &StoreCall::visit(), Instant::now()), Err(StoreError::Gone));
+    let later = lost + Duration::from_millis(50);
+    assert_eq!(link.submit(b, &StoreCall::visit(), lost), Err(StoreError::Gone));
     assert_eq!(link.submit(b, &StoreCall::visit(), later), Ok(()));
     assert_eq!(link.connection(), first + 1);
 }
