@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 for program in curl ab wrk redis-server redis-cli; do
   command -v "$program" >/dev/null || { echo "clients.sh needs $program: .ci/run installs it" >&2; exit 2; }
 done
-servers=(iterative forking preforked)
+servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop)
 cargo build --quiet --release "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)
@@ -52,8 +52,9 @@ all() {
   echo "  curl: files, ranges, forms, refusals"
   for path in small.txt guestbook; do
     check "ab /$path" ab -q -l -n 5000 -c 20 "$url/$path"
-    check "wrk /$path" wrk -t1 -c20 -d2s -H 'Connection: close' "$url/$path"
+    check "wrk /$path" wrk -t1 -c20 -d1s -H 'Connection: close' "$url/$path"
   done
+  check "wrk, keep-alive if it may" wrk -t1 -c50 -d1s "$url/small.txt"
   check "ab -k (asks for keep-alive, and may be refused it)" ab -q -k -l -n 2000 -c 20 "$url/small.txt"
 }
 

@@ -15,11 +15,13 @@ redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$w
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 
 WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet -p store --test redis
-for server in iterative forking preforked; do
+for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop; do
   WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p "$server" --test conformance
 done
 # The same tools against servers that are wrong on purpose: what they inject is caught.
 WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p conformance --test wrong -- injected against_nginx
 # The index of system calls has every call that the programs make.
 WHO_WAITS_STRACE=strace cargo test --quiet -p aids --test traced
+# The simulator shows what the loops do.
+cargo run --quiet -p aids --bin record-steps -- --check
 cargo run --quiet -p conformance -- matrix --check

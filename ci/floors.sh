@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the servers make of a small file with `Connection: close` and 20 clients, against nginx: the ratio of medians of
+# What the servers make of a small file, against nginx and against a loop without an application: ratios of medians of
 # interleaved rounds, one core for the server and one for wrk. By hand, on a quiet machine; never part of a test.
 #
 #     ci/floors.sh [ROUNDS] [SECONDS]        needs nginx, wrk and taskset
@@ -9,7 +9,9 @@ rounds=${1:-5} seconds=${2:-4}
 for program in nginx wrk taskset; do
   command -v "$program" >/dev/null || { echo "floors.sh needs $program: install it with your package manager" >&2; exit 2; }
 done
-cargo build --quiet --profile production -p iterative -p forking -p preforked
+packages=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop)
+cargo build --quiet --profile production "${packages[@]/#/--package=}"
+ulimit -n "$(ulimit -Hn)"
 work=$(mktemp -d)
 pids=()
 cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
@@ -27,43 +29,72 @@ http {
   server { listen 127.0.0.1:18081 backlog=4096; root $work/www; }
 }
 CONF
-taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!)
 bin=${CARGO_TARGET_DIR:-target}/production
-# Name, port, floor (0: none), command.
+# Name, port, and the command line.
 servers=(
-  "iterative 18082 0.8 iterative"
-  "iterative-without-cache 18083 0 iterative --no-file-cache"
-  "forking 18084 0.15 forking"
-  "preforked 18085 0.7 preforked"
-  "preforked-reuseport 18086 0 preforked --reuseport"
+  "iterative 18082 iterative"
+  "iterative-without-cache 18083 iterative --no-file-cache"
+  "forking 18084 forking"
+  "preforked 18085 preforked"
+  "preforked-reuseport 18086 preforked --reuseport"
+  "threaded 18087 threaded"
+  "prethreaded 18088 prethreaded"
+  "prethreaded-queue 18089 prethreaded --queue"
+  "select 18090 select-loop"
+  "poll 18091 poll-loop"
+  "epoll 18092 epoll-loop"
+  "epoll-edge 18093 epoll-loop --edge-triggered"
+  "epoll-one-shot 18094 epoll-loop --one-shot"
+  "epoll-without-cache 18095 epoll-loop --no-file-cache"
 )
-names=(nginx) ports=(18081)
+declare -A ports=([nginx]=18081 [bare]=18096) paths=([epoll-page]=guestbook [poll-page]=guestbook)
+taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!)
+taskset -c 0 "$bin/bare" 127.0.0.1:18096 > "$work/bare.out" & pids+=($!)
 for server in "${servers[@]}"; do
-  read -r name port _ program flags <<<"$server"
+  read -r name port program flags <<<"$server"
   # shellcheck disable=SC2086 # flags are several words, or none
   taskset -c 0 "$bin/$program" --listen "127.0.0.1:$port" --root "$work/www" $flags > "$work/$name.out" & pids+=($!)
-  names+=("$name") ports+=("$port")
+  ports[$name]=$port
 done
 sleep 1
 
-measure() { # PORT: requests a second; any error makes the round void
-  local out; out=$(taskset -c 1 wrk -t1 -c20 -d"${seconds}s" -H 'Connection: close' "http://127.0.0.1:$1/small.txt")
-  if grep -qE 'Socket errors|Non-2xx' <<<"$out"; then echo "errors on port $1: $out" >&2; exit 1; fi
-  awk '/Requests\/sec/ {print $2}' <<<"$out"
-}
-for ((round = 0; round < rounds; round++)); do
-  for i in "${!names[@]}"; do measure "${ports[i]}" >> "$work/${names[i]}"; done
-done
+failed=0
 median() { sort -n "$1" | awk '{a[NR]=$1} END {print (NR % 2) ? a[(NR+1)/2] : (a[NR/2]+a[NR/2+1])/2}'; }
-echo "$(uname -sr), 612 bytes, close, 20 clients, $rounds rounds of $seconds s, requests a second: median (lowest to highest)"
-nginx=$(median "$work/nginx")
-for name in "${names[@]}"; do
-  sorted=$(sort -n "$work/$name")
-  printf '%-24s %8.0f (%.0f to %.0f)  %.2f of nginx\n' "$name" "$(median "$work/$name")" "$(head -1 <<<"$sorted")" \
-    "$(tail -1 <<<"$sorted")" "$(awk -v a="$(median "$work/$name")" -v b="$nginx" 'BEGIN {print a / b}')"
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
+
+compare() { # TITLE, the peer, arguments of wrk; then NAME=FLOOR for each server, the peer among them without a floor
+  local title=$1 peer=$2 arguments=$3; shift 3
+  rm -f "$work"/rate.*
+  for ((round = 0; round < rounds; round++)); do
+    for entry in "$@"; do
+      local name=${entry%%=*} out
+      # shellcheck disable=SC2086 # several arguments
+      out=$(taskset -c 1 wrk -t1 -d"${seconds}s" $arguments "http://127.0.0.1:${ports[$name]}/${paths[$name]:-small.txt}" | tee "$work/wrk")
+      if grep -qE 'Socket errors|Non-2xx' "$work/wrk"; then echo "errors from $name: $out" >&2; exit 1; fi
+      awk '/Requests\/sec/ {print $2}' "$work/wrk" >> "$work/rate.$name"
+    done
+  done
+  echo; echo "$title: requests a second, median (lowest to highest) of $rounds rounds of $seconds s"
+  local against; against=$(median "$work/rate.$peer")
+  for entry in "$@"; do
+    local name=${entry%%=*} floor=${entry#*=} rate share mark=
+    rate=$(median "$work/rate.$name"); share=$(ratio "$rate" "$against")
+    if awk -v s="$share" -v f="${floor:-0}" 'BEGIN {exit !(s < f)}'; then mark="  BELOW THE FLOOR OF $floor"; failed=1; fi
+    printf '%-24s %8.0f (%.0f to %.0f)  %s of %s%s\n' "$name" "$rate" "$(sort -n "$work/rate.$name" | head -1)" \
+      "$(sort -n "$work/rate.$name" | tail -1)" "$share" "$peer" "$mark"
+  done
+}
+
+uname -sr
+compare "612 bytes, close, 20 clients" nginx "-c20 -HConnection:close" nginx= iterative=0.8 iterative-without-cache= \
+  forking=0.15 preforked=0.7 preforked-reuseport= threaded=0.55 prethreaded=0.7 prethreaded-queue= select= poll=0.8 epoll=0.8 epoll-edge=
+for clients in 64 1000; do
+  loops=(poll= epoll=1.3 epoll-edge= epoll-one-shot= epoll-without-cache=)
+  [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")
+  compare "612 bytes, keep-alive, $clients clients" nginx "-c$clients" nginx= "${loops[@]}" bare=
+  compare "the same against a loop without an application" bare "-c$clients" bare= epoll=0.8
 done
-for server in "${servers[@]}"; do
-  read -r name _ floor _ <<<"$server"
-  awk -v a="$(median "$work/$name")" -v b="$nginx" -v floor="$floor" 'BEGIN {exit !(a / b >= floor)}' ||
-    { echo "$name is below the floor of $floor" >&2; exit 1; }
-done
+# The page is two commands to the store in one round trip; a short one, since no remark was added.
+ports[epoll-page]=${ports[epoll]} ports[poll-page]=${ports[poll]}
+compare "the page against the same server's file, 64 clients" epoll "-c64" epoll= epoll-page=0.4 poll-page=
+exit "$failed"

@@ -215,7 +215,7 @@ impl<F> Guest<F> {
         }
     }
 
-    fn route(&self, request: Request) -> Result<(Task, Job), Response<F>> {
+    fn route(&self, request: Box<Request>) -> Result<(Task, Job), Response<F>> {
         match (request.method, request.path.as_str()) {
             (Method::Unknown, _) => Err(Response::plain(501)),
             (Method::Get | Method::Head, "/guestbook") => {
@@ -231,7 +231,7 @@ impl<F> Guest<F> {
             }
             (Method::Get | Method::Head, path) => {
                 let path = RelPath::from_target(path).map_err(Response::plain)?;
-                Ok((Task::File(Box::new(request), path.clone()), Job::Open(path)))
+                Ok((Task::File(request, path.clone()), Job::Open(path)))
             }
             _ => Err(Response::plain(405).field("Allow", "GET, HEAD")),
         }

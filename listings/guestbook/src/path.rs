@@ -1,5 +1,6 @@
 //! A path below the served folder.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A path relative to the root: percent-decoded once, without `.`, `..`, empty segments or
@@ -48,7 +49,7 @@ impl fmt::Display for RelPath {
 }
 
 /// One segment, decoded once: what decodes to a separator or a NUL is no name of a file.
-fn decode(segment: &str) -> Result<String, u16> {
+fn decode(segment: &str) -> Result<Cow<'_, str>, u16> {
     let bytes = segment.as_bytes();
     let broken = bytes.iter().enumerate().any(|(at, &b)| {
         b == b'%'
@@ -59,12 +60,12 @@ fn decode(segment: &str) -> Result<String, u16> {
     if broken {
         return Err(400);
     }
-    let name: Vec<u8> = percent_encoding::percent_decode_str(segment).collect();
-    if name.contains(&0) {
+    // A name that is not UTF-8 may exist on disk, but nobody links to it.
+    let name =
+        percent_encoding::percent_decode_str(segment).decode_utf8().map_err(|_| 404_u16)?;
+    if name.contains('\0') {
         return Err(400);
     }
-    // A name that is not UTF-8 may exist on disk, but nobody links to it.
-    let name = String::from_utf8(name).map_err(|_| 404_u16)?;
     if name.contains(['/', '\\']) { Err(404) } else { Ok(name) }
 }
 

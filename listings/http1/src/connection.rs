@@ -16,6 +16,8 @@ pub const INPUT_CAP: usize = 16 * 1024;
 pub const OUTPUT_CAP: usize = 64 * 1024;
 /// Nor while this many pieces do: each may hold a file open.
 const PIECES_CAP: usize = 16;
+/// What a head has beside the application's fields: status, Date, Content-Length, Connection.
+const STATUS_AND_MORE: usize = 160;
 /// A reader is alive as long as it takes this many bytes (or all that is left) within
 /// [`Settings::send_timeout`]. A driver whose call may block for the whole of that time asks
 /// for no more at once: what came of a call is known when it returns.
@@ -118,7 +120,7 @@ enum State {
     /// Inside a body.
     Body(Box<(Pending, BodyReader)>),
     /// A request waits for [`Connection::take_request`].
-    Ready(Box<Pending>),
+    Ready(Pending),
     /// The application has the request.
     Answering(Answering),
     /// No further request is read.
@@ -128,7 +130,8 @@ enum State {
 /// A request and what its head said about the response.
 #[derive(Debug)]
 struct Pending {
-    request: Request,
+    /// In a box: it moves from here to the application and on.
+    request: Box<Request>,
     answering: Answering,
 }
 
@@ -223,7 +226,7 @@ impl<F> Connection<F> {
     }
 
     /// A complete request, once.
-    pub fn take_request(&mut self) -> Option<Request> {
+    pub fn take_request(&mut self) -> Option<Box<Request>> {
         match mem::replace(&mut self.state, State::Closing) {
             State::Ready(pending) => {
                 self.state = State::Answering(pending.answering);
@@ -484,11 +487,11 @@ impl<F> Connection<F> {
         let Head { request, framing, keep_alive, http_10, expects_continue } = head;
         let answering =
             Answering { head_only: request.method == Method::Head, keep_alive, http_10 };
-        let pending = Pending { request, answering };
+        let pending = Pending { request: Box::new(request), answering };
         let reader = BodyReader::new(framing, self.settings.max_body)?;
         if framing == Framing::None {
             self.read_by = None;
-            self.state = State::Ready(Box::new(pending));
+            self.state = State::Ready(pending);
             return Ok(());
         }
         self.read_by = Some(now.mono + self.settings.body_timeout);
@@ -506,7 +509,7 @@ impl<F> Connection<F> {
             State::Body(body) => {
                 let (mut pending, reader) = *body;
                 pending.request.body = reader.into_body();
-                State::Ready(Box::new(pending))
+                State::Ready(pending)
             }
             other => other,
         };
@@ -523,7 +526,12 @@ impl<F> Connection<F> {
         now: Now,
     ) {
         let date = httpdate::HttpDate::from(now.wall);
+        let body = match (&response.body, head_only) {
+            (Body::Bytes(bytes), false) => bytes.len(),
+            _ => 0,
+        };
         self.queue_bytes(now, |out| {
+            out.reserve(response.fields.len() + STATUS_AND_MORE + body);
             response.write_head(out, &date, connection);
             if let (Body::Bytes(bytes), false) = (&response.body, head_only) {
                 out.extend_from_slice(bytes);

@@ -6,7 +6,9 @@
 //! smuggling), so this parser takes none of them but one, an empty line in front of a
 //! request: a line ends in CRLF, a field name is followed by its colon, a length is digits.
 
-use httparse::{EMPTY_HEADER, Error, Header, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, Status};
 
 /// Longest head that is read, in bytes, its final empty line included. A longer one is
 /// answered 431.
@@ -100,9 +102,9 @@ pub(crate) fn end_of_head(input: &[u8], from: usize) -> Result<Option<usize>, u1
 
 /// Parses a complete head. `Err` is the status that refuses it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Head, u16> {
-    let mut fields = [EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(Status::Complete(length)) if length == bytes.len() => {}
         Ok(_) => return Err(400),
         Err(Error::TooManyHeaders) => return Err(431),

@@ -36,7 +36,8 @@ pub struct Response<F> {
 impl<F> Response<F> {
     /// A response without fields of its own.
     pub fn new(status: u16, body: Body<F>) -> Self {
-        Self { status, fields: Vec::new(), body }
+        // Enough for what is usual, so that it is allocated once.
+        Self { status, fields: Vec::with_capacity(256), body }
     }
 
     /// A short text that says the status to a person.

@@ -48,7 +48,8 @@ impl Meta {
     /// clock's tick at the same length keeps its tag, as it does in other servers that do
     /// not read the content.
     fn etag(&self) -> String {
-        format!("\"{:x}-{:x}\"", self.since_epoch().as_nanos(), self.len)
+        let nanoseconds = u64::try_from(self.since_epoch().as_nanos()).unwrap_or(u64::MAX);
+        format!("\"{nanoseconds:x}-{:x}\"", self.len)
     }
 }
 

@@ -42,7 +42,10 @@ pub fn take(entry: &mut pollfd) -> Ready {
 /// # Errors
 /// What poll(2) answers. A signal is no error: nothing is ready then.
 // ANCHOR: poll
-#[expect(unsafe_code, reason = "the safe wrappers want an array that borrows every descriptor")]
+#[expect(
+    unsafe_code,
+    reason = "the safe wrappers want an array that borrows every descriptor"
+)]
 pub fn poll(entries: &mut [pollfd], time: Option<Duration>) -> io::Result<usize> {
     // SAFETY: the entries are ours, and the kernel writes to them only until it returns. Their
     // descriptors are numbers to it: one that is closed is answered with POLLNVAL.
