@@ -82,3 +82,34 @@ impl Clients {
         (0..self.slots.len()).filter(|slot| self.slots[*slot].1.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use guestbook::{Guest, Now, Settings};
+    use rustix::pipe::pipe;
+
+    use super::*;
+
+    fn client() -> Client {
+        let (socket, _) = pipe().expect("a descriptor");
+        let now = Now::read();
+        Client::new(socket, Guest::new(Settings::default(), Duration::ZERO, now))
+    }
+
+    #[test]
+    fn whoever_has_the_slot_now_does_not_have_the_name() {
+        let mut clients = Clients::default();
+        let [first, second] = [clients.insert(client()), clients.insert(client())];
+        assert_eq!((first.slot, second.slot, clients.len()), (0, 1, 2));
+        drop(clients.take(0));
+        clients.release(0);
+        assert!(clients.named(first).is_none() && clients.named(second).is_some());
+        let third = clients.insert(client());
+        assert_eq!(third.slot, 0, "the lowest free slot");
+        assert!(clients.named(first).is_none(), "somebody else has it");
+        assert!(clients.named(third).is_some());
+        assert_eq!(clients.slots().collect::<Vec<_>>(), [0, 1]);
+    }
+}
