@@ -39,7 +39,7 @@ servers=(
   "preforked-reuseport 18086 preforked --reuseport"
   "threaded 18087 threaded"
   "prethreaded 18088 prethreaded"
-  "prethreaded-queue 18089 prethreaded --queue"
+  "prethreaded-all-accept 18089 prethreaded --all-accept"
   "select 18090 select-loop"
   "poll 18091 poll-loop"
   "epoll 18092 epoll-loop"
@@ -87,7 +87,7 @@ compare() { # TITLE, the peer, arguments of wrk; then NAME=FLOOR for each server
 
 uname -sr
 compare "612 bytes, close, 20 clients" nginx "-c20 -HConnection:close" nginx= iterative=0.8 iterative-without-cache= \
-  forking=0.15 preforked=0.7 preforked-reuseport= threaded=0.55 prethreaded=0.7 prethreaded-queue= select= poll=0.8 epoll=0.8 epoll-edge=
+  forking=0.15 preforked=0.7 preforked-reuseport= threaded=0.55 prethreaded=0.7 prethreaded-all-accept= select= poll=0.8 epoll=0.8 epoll-edge=
 for clients in 64 1000; do
   loops=(poll= epoll=1.3 epoll-edge= epoll-one-shot= epoll-without-cache=)
   [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")

@@ -91,7 +91,7 @@ impl Reply {
 
     /// Whether this says that [`StoreCall::add`] was done.
     pub(crate) fn added(&self) -> bool {
-        matches!(self.0[..], [Value::Integer(_), _])
+        matches!(&self.0[..], [Value::Integer(_), Value::Status(ok)] if ok == b"OK")
     }
 }
 

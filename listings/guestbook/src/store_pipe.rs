@@ -21,12 +21,12 @@ const MAX_LIST: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unusable;
 
-/// One connection to the store, shared. `T` names a caller: a slot and its generation, or
-/// `()` where there is one.
+/// One connection to the store, shared. `T` names a call, so that a reply that comes too late
+/// is known to be for nobody; `()` where there is one call at a time.
 #[derive(Debug)]
 pub struct StorePipe<T> {
-    /// Whose replies come next; `None` for a caller that gave up.
-    waiting: VecDeque<(Option<T>, usize)>,
+    /// Whose replies come next, and how many each.
+    waiting: VecDeque<(T, usize)>,
     output: Vec<u8>,
     input: Vec<u8>,
     /// Elements of a list that is still arriving, and how many are missing.
@@ -59,19 +59,10 @@ impl<T: Copy + PartialEq> StorePipe<T> {
     /// Queues a call for `who`.
     pub fn submit(&mut self, who: T, call: &StoreCall) {
         self.output.extend_from_slice(&call.request);
-        self.waiting.push_back((Some(who), call.replies));
+        self.waiting.push_back((who, call.replies));
     }
 
-    /// `who` waits no longer. The reply will be dropped when it comes.
-    pub fn abandon(&mut self, who: T) {
-        for (caller, _) in
-            self.waiting.iter_mut().filter(|(caller, _)| *caller == Some(who))
-        {
-            *caller = None;
-        }
-    }
-
-    /// How many replies are outstanding, abandoned ones included.
+    /// How many replies are outstanding, those of callers who have left included.
     pub fn depth(&self) -> usize {
         self.waiting.len()
     }
@@ -95,30 +86,25 @@ impl<T: Copy + PartialEq> StorePipe<T> {
 
     /// The next reply that is complete, and whose it is.
     pub fn next_reply(&mut self) -> Result<Option<(T, Reply)>, Unusable> {
-        loop {
-            let Some(&(who, replies)) = self.waiting.front() else {
-                // A reply that nobody asked for.
-                return if self.input.is_empty() { Ok(None) } else { Err(Unusable) };
-            };
-            while self.replies.len() < replies {
-                match self.next_value()? {
-                    Some(value) => self.replies.push(value),
-                    None => return Ok(None),
-                }
-            }
-            self.waiting.pop_front();
-            let reply = Reply(mem::take(&mut self.replies));
-            if let Some(who) = who {
-                return Ok(Some((who, reply)));
+        let Some(&(who, replies)) = self.waiting.front() else {
+            // A reply that nobody asked for.
+            return if self.input.is_empty() { Ok(None) } else { Err(Unusable) };
+        };
+        while self.replies.len() < replies {
+            match self.next_value()? {
+                Some(value) => self.replies.push(value),
+                None => return Ok(None),
             }
         }
+        self.waiting.pop_front();
+        Ok(Some((who, Reply(mem::take(&mut self.replies)))))
     }
 
     /// The connection is gone: returns who waited, and starts afresh. What was sent may or
     /// may not have been done, so only calls that are [`StoreCall::repeatable`] may be
     /// submitted again.
     pub fn broken(&mut self) -> Vec<T> {
-        let callers = self.waiting.drain(..).filter_map(|(caller, _)| caller).collect();
+        let callers = self.waiting.drain(..).map(|(caller, _)| caller).collect();
         *self = Self::default();
         callers
     }
@@ -235,15 +221,6 @@ mod tests {
                 "cut at {cut}"
             );
         }
-    }
-
-    #[test]
-    fn a_caller_that_gave_up_leaves_its_place() {
-        let mut pipe = two_callers();
-        pipe.abandon(1);
-        assert_eq!(pipe.depth(), 2);
-        assert_eq!(replies(&[REPLIES], &mut pipe), Ok(vec![(2, page(8, &[]))]));
-        assert_eq!(pipe.depth(), 0);
     }
 
     #[test]

@@ -47,14 +47,26 @@ impl Worker {
         Self { files, store, settings, grace, buffer: vec![0; SEND_QUOTA] }
     }
 
+    /// A worker for another thread of this process. It knows the same open files, and has a
+    /// connection to the store of its own.
+    pub fn another(&self) -> Self {
+        let store = self.store.another();
+        Self::new(self.files.clone(), store, self.settings, self.grace)
+    }
+
     /// How long a request may still take after SIGTERM.
     pub fn grace(&self) -> Duration {
         self.grace
     }
 
     /// Closes the files that are only kept for later.
-    pub fn release_files(&mut self) {
+    pub fn release_files(&self) {
         self.files.release();
+    }
+
+    /// The files that it serves, and all others like it.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Answers a request that nobody has made, without any I/O. For a process that is about

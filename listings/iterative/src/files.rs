@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use guestbook::{Kind, Meta};
@@ -31,12 +32,21 @@ impl AsFd for File {
     }
 }
 
-/// The folder that is served, and what is open of it.
-#[derive(Debug)]
+/// The folder that is served, and what is open of it. A clone knows the same open files, so
+/// that threads that have one each open a file once.
+#[derive(Clone, Debug)]
 pub struct Files {
-    root: OwnedFd,
-    cache: FileCache<File>,
+    root: Arc<OwnedFd>,
+    kept: Arc<Kept>,
     has_openat2: bool,
+}
+
+/// What is open, for all clones.
+#[derive(Debug)]
+struct Kept {
+    cache: Mutex<FileCache<File>>,
+    /// There is a file again, or no more is to be waited for.
+    changed: Condvar,
 }
 
 impl Files {
@@ -58,21 +68,20 @@ impl Files {
             ResolveFlags::BENEATH,
         );
         let has_openat2 = !matches!(probe, Err(Errno::NOSYS | Errno::PERM));
-        Ok(Self {
-            root,
-            cache: FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR),
-            has_openat2,
-        })
+        let cache = FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR);
+        let kept = Kept { cache: Mutex::new(cache), changed: Condvar::new() };
+        Ok(Self { root: Arc::new(root), kept: Arc::new(kept), has_openat2 })
     }
 
     /// Opens the file at `path`, unless it was open a moment ago.
     // ANCHOR: open
     pub fn open(&mut self, path: &str) -> io::Result<(File, Meta)> {
         let now = Instant::now();
-        if let Some(known) = self.cache.get(path, now) {
+        let known = self.cache().get(path, now);
+        if let Some(known) = known {
             return Ok(known);
         }
-        let file = fs::File::from(self.open_beneath(path)?);
+        let file = fs::File::from(self.open_or_make_room(path)?);
         let metadata = file.metadata()?;
         let kind = match metadata.file_type() {
             kind if kind.is_file() => Kind::File,
@@ -82,15 +91,86 @@ impl Files {
         let meta = Meta { kind, len: metadata.len(), modified: metadata.modified()? };
         let file = File(Arc::new(file));
         if kind == Kind::File {
-            self.cache.insert(path, file.clone(), meta, now);
+            let mut cache = self.cache();
+            if cache.expires_at().is_none() {
+                self.kept.changed.notify_one();
+            }
+            cache.insert(path, file.clone(), meta, now);
         }
         Ok((file, meta))
     }
     // ANCHOR_END: open
 
+    /// Closes what was kept for long enough. An idle server calls it at
+    /// [`Files::expires_at`].
+    pub fn expire(&self, now: Instant) {
+        self.cache().expire(now);
+    }
+
+    /// When there will be something to close.
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.cache().expires_at()
+    }
+
+    /// Closes what was kept for long enough, each file in its time, until it is `over`. For a
+    /// thread that does nothing else. Where there is no file, it waits for the first.
+    // ANCHOR: keep-expiring
+    pub fn keep_expiring(&self, over: &AtomicBool) {
+        let mut cache = self.cache();
+        while !over.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            cache.expire(now);
+            cache = match cache.expires_at() {
+                None => {
+                    self.kept.changed.wait(cache).unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(due) => {
+                    let waited = self.kept.changed.wait_timeout(cache, due - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Sets `over`, and wakes whoever [`Files::keep_expiring`].
+    pub fn expire_no_more(&self, over: &AtomicBool) {
+        // Under the lock: not between its look at `over` and its wait.
+        let _cache = self.cache();
+        over.store(true, Ordering::Relaxed);
+        self.kept.changed.notify_all();
+    }
+    // ANCHOR_END: keep-expiring
+
     /// Closes what is only kept for later.
-    pub fn release(&mut self) {
-        self.cache.clear();
+    pub fn release(&self) {
+        self.cache().clear();
+    }
+
+    /// The cache, for a moment in which nobody else has it: long enough to look something up,
+    /// and never for as long as open(2) takes.
+    // ANCHOR: locked
+    fn cache(&self) -> MutexGuard<'_, FileCache<File>> {
+        self.kept.cache.lock().unwrap_or_else(|poisoned| {
+            // A thread has panicked in here, and left it as it was at that moment. It is a
+            // cache: an empty one is right, too.
+            self.kept.cache.clear_poison();
+            let mut cache = poisoned.into_inner();
+            cache.clear();
+            cache
+        })
+    }
+    // ANCHOR_END: locked
+
+    /// Without a descriptor for it, those go that are only kept for later.
+    fn open_or_make_room(&self, path: &str) -> io::Result<OwnedFd> {
+        let short = [Errno::MFILE, Errno::NFILE].map(|error| Some(error.raw_os_error()));
+        match self.open_beneath(path) {
+            Err(error) if short.contains(&error.raw_os_error()) => {
+                self.release();
+                self.open_beneath(path)
+            }
+            result => result,
+        }
     }
 
     /// The kernel walks the path and refuses to leave the root, whatever `..` and symbolic
@@ -99,7 +179,7 @@ impl Files {
     fn open_beneath(&self, path: &str) -> io::Result<OwnedFd> {
         let opened = if self.has_openat2 {
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-            retry(|| openat2(&self.root, path, FLAGS, Mode::empty(), beneath))
+            retry(|| openat2(&*self.root, path, FLAGS, Mode::empty(), beneath))
         } else {
             self.open_step_by_step(path)
         };
@@ -186,5 +266,21 @@ mod tests {
             }
         }
         fs::remove_dir_all(&folder).expect("to clean up");
+    }
+
+    #[test]
+    fn a_panic_under_the_lock_empties_the_cache_for_all_clones_and_no_more() {
+        let mut files =
+            Files::new(Path::new(env!("CARGO_MANIFEST_DIR")), true).expect("it is there");
+        files.open("Cargo.toml").expect("it is there");
+        let clone = files.clone();
+        let panicked = std::thread::spawn(move || {
+            let _cache = clone.cache();
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(files.expires_at(), None, "what was kept is gone");
+        files.open("Cargo.toml").expect("it is opened again");
+        assert!(files.clone().expires_at().is_some(), "and kept again");
     }
 }

@@ -25,6 +25,11 @@ impl StoreClient {
         Self { address, timeout, connection: None }
     }
 
+    /// Another client of the same store, with a connection of its own.
+    pub fn another(&self) -> Self {
+        Self::new(self.address, self.timeout)
+    }
+
     /// Finds the address behind `HOST:PORT` and checks that somebody listens there.
     pub fn find(host_and_port: &str, timeout: Duration) -> io::Result<SocketAddr> {
         let mut last = io::Error::other("the name has no address");

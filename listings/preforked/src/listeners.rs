@@ -33,6 +33,7 @@ impl Listeners {
         let mut listeners = Vec::new();
         for _ in 0..size {
             let listener = listen_beside_others(address, backlog)?;
+            sockopt::set_tcp_nodelay(&listener, true)?;
             // With port 0 the first one gets a port, which is then everybody's.
             address = SocketAddr::try_from(getsockname(&listener)?)?;
             listeners.push(listener);

@@ -14,7 +14,7 @@ use rustix::io::{Errno, pread};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
 
-use crate::{House, Interest, Name, Ready};
+use crate::{House, Interest, Ready};
 
 /// How many calls a client may make before it is the next one's turn.
 const TURN: usize = 16;
@@ -90,7 +90,7 @@ impl Client {
 
     /// Does what can be done without waiting.
     // ANCHOR: go-on
-    pub fn go_on(&mut self, name: Name, house: &mut House) -> Next {
+    pub fn go_on(&mut self, slot: usize, house: &mut House) -> Next {
         for _ in 0..TURN {
             if let Some(until) = self.lingers_until {
                 return self.discard(until, house);
@@ -103,7 +103,7 @@ impl Client {
             {
                 self.send(out, house);
             } else if let Some(job) = self.guest.take_job() {
-                self.work(job, name, house);
+                self.work(job, slot, house);
             } else if self.may_read && self.guest.room() > 0 {
                 self.receive(house);
             } else if house.is_stopping() && !self.is_draining {
@@ -161,7 +161,10 @@ impl Client {
             }
             Out::File { file, at, len } => {
                 let (mut at, len) = (*at, (*len).min(AT_ONCE) as usize);
-                (sendfile(&self.socket, file, Some(&mut at), len), len)
+                let sent = sendfile(&self.socket, file, Some(&mut at), len);
+                // Few may be all that the file still has. Only EAGAIN says that there is no
+                // room.
+                (sent, sent.unwrap_or(len))
             }
         };
         match sent {
@@ -220,13 +223,14 @@ impl Client {
     /// Opens the file, here and now: that is a debt, and part 6 collects it. The store is
     /// asked, and not waited for.
     // ANCHOR: work
-    fn work(&mut self, job: Job, name: Name, house: &mut House) {
+    fn work(&mut self, job: Job, slot: usize, house: &mut House) {
         match job {
             Job::Open(path) => {
                 let opened = house.files.open(path.as_str());
                 self.guest.opened(opened, house.now);
             }
             Job::Store(call) => {
+                let name = house.clients.new_call(slot);
                 if let Err(error) = house.store.submit(name, &call, house.now.mono) {
                     self.guest.stored(Err(error), house.now);
                 }

@@ -5,45 +5,63 @@ use std::collections::BinaryHeap;
 
 use crate::Client;
 
-/// A client's slot, and which of the clients that the slot has had. A reply of the store may
-/// come when its caller is gone and somebody else has the slot.
+/// A call to the store: the slot of the client that makes it, and a number. Its reply may come
+/// when the client has given it up and asked again, or is gone and somebody else has the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// Where it is.
+    /// Whose call it is.
     pub slot: usize,
-    generation: u64,
+    number: u64,
 }
 
 /// Slots, taken and free. The lowest free one is the next, as with descriptors, so that what
 /// is kept by slot stays short.
 #[derive(Debug, Default)]
 pub struct Clients {
-    slots: Vec<(u64, Option<Box<Client>>)>,
+    slots: Vec<Slot>,
     free: BinaryHeap<Reverse<usize>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// How many calls were made from here, and clients admitted.
+    number: u64,
+    client: Option<Box<Client>>,
 }
 
 impl Clients {
     /// Gives a client a slot.
-    pub fn insert(&mut self, client: Client) -> Name {
+    pub fn insert(&mut self, client: Client) -> usize {
         let slot = self.free.pop().map_or(self.slots.len(), |Reverse(slot)| slot);
         if slot == self.slots.len() {
-            self.slots.push((0, None));
+            self.slots.push(Slot::default());
         }
-        let (generation, place) = &mut self.slots[slot];
-        *generation += 1;
-        *place = Some(Box::new(client));
-        Name { slot, generation: *generation }
+        self.slots[slot].number += 1;
+        self.slots[slot].client = Some(Box::new(client));
+        slot
+    }
+
+    /// A name for a call that the client in this slot makes now. The names of all earlier ones
+    /// are void.
+    pub fn new_call(&mut self, slot: usize) -> Name {
+        self.slots[slot].number += 1;
+        Name { slot, number: self.slots[slot].number }
+    }
+
+    /// The client that waits for this call.
+    pub fn who_made(&mut self, call: Name) -> Option<&mut Client> {
+        let slot = self.slots.get_mut(call.slot)?;
+        slot.client.as_deref_mut().filter(|_| slot.number == call.number)
     }
 
     /// Takes a client out. Whoever puts nothing back has to [`Clients::release`] the slot.
-    pub(crate) fn take(&mut self, slot: usize) -> Option<(Name, Box<Client>)> {
-        let (generation, place) = self.slots.get_mut(slot)?;
-        place.take().map(|client| (Name { slot, generation: *generation }, client))
+    pub(crate) fn take(&mut self, slot: usize) -> Option<Box<Client>> {
+        self.slots.get_mut(slot)?.client.take()
     }
 
     /// Puts a client back that was taken out.
     pub(crate) fn put_back(&mut self, slot: usize, client: Box<Client>) {
-        self.slots[slot].1 = Some(client);
+        self.slots[slot].client = Some(client);
     }
 
     /// The slot is free for somebody else.
@@ -53,18 +71,12 @@ impl Clients {
 
     /// The client in a slot.
     pub fn get(&self, slot: usize) -> Option<&Client> {
-        self.slots.get(slot)?.1.as_deref()
+        self.slots.get(slot)?.client.as_deref()
     }
 
     /// The client in a slot.
     pub fn get_mut(&mut self, slot: usize) -> Option<&mut Client> {
-        self.slots.get_mut(slot)?.1.as_deref_mut()
-    }
-
-    /// The client that had this name, if it is still there.
-    pub fn named(&mut self, name: Name) -> Option<&mut Client> {
-        let (generation, place) = self.slots.get_mut(name.slot)?;
-        place.as_deref_mut().filter(|_| *generation == name.generation)
+        self.slots.get_mut(slot)?.client.as_deref_mut()
     }
 
     /// How many there are.
@@ -79,7 +91,7 @@ impl Clients {
 
     /// The numbers of the slots that are taken.
     pub fn slots(&self) -> impl Iterator<Item = usize> {
-        (0..self.slots.len()).filter(|slot| self.slots[*slot].1.is_some())
+        (0..self.slots.len()).filter(|slot| self.slots[*slot].client.is_some())
     }
 }
 
@@ -99,17 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_slot_now_does_not_have_the_name() {
+    fn a_reply_is_for_who_made_the_call_and_waits_for_no_later_one() {
         let mut clients = Clients::default();
-        let [first, second] = [clients.insert(client()), clients.insert(client())];
-        assert_eq!((first.slot, second.slot, clients.len()), (0, 1, 2));
+        assert_eq!([clients.insert(client()), clients.insert(client())], [0, 1]);
+        let [first, other] = [clients.new_call(0), clients.new_call(1)];
+        assert!(clients.who_made(first).is_some() && clients.who_made(other).is_some());
+        let second = clients.new_call(0);
+        assert!(clients.who_made(first).is_none(), "it was given up");
+        assert!(clients.who_made(second).is_some());
+
         drop(clients.take(0));
         clients.release(0);
-        assert!(clients.named(first).is_none() && clients.named(second).is_some());
-        let third = clients.insert(client());
-        assert_eq!(third.slot, 0, "the lowest free slot");
-        assert!(clients.named(first).is_none(), "somebody else has it");
-        assert!(clients.named(third).is_some());
+        assert!(clients.who_made(second).is_none() && clients.len() == 1);
+        assert_eq!(clients.insert(client()), 0, "the lowest free slot");
+        assert!(clients.who_made(second).is_none(), "somebody else has it");
+        assert!(clients.who_made(other).is_some());
         assert_eq!(clients.slots().collect::<Vec<_>>(), [0, 1]);
     }
 }

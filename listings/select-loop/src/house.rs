@@ -9,12 +9,12 @@ use guestbook::{Guest, Now, Settings};
 use iterative::Files;
 
 use crate::client::SMALL;
-use crate::{Client, Clients, Interest, Name, Next, Ready, StoreLink, Timers};
+use crate::{Client, Clients, Interest, Next, Ready, StoreLink, Timers};
 
 /// Clients, their deadlines, the files, the store, and who has the next turn.
 #[derive(Debug)]
 pub struct House {
-    clients: Clients,
+    pub(crate) clients: Clients,
     timers: Timers,
     /// Whose turn it is although the kernel has nothing new about them.
     turns: VecDeque<usize>,
@@ -87,23 +87,21 @@ impl House {
     }
 
     /// A client comes in. It has a turn at once, since its request may be there.
-    pub fn admit(&mut self, socket: OwnedFd) -> Name {
+    pub fn admit(&mut self, socket: OwnedFd) -> usize {
         let guest = Guest::new(self.settings, self.store.timeout(), self.now);
-        let name = self.clients.insert(Client::new(socket, guest));
-        self.turns.push_back(name.slot);
-        name
+        let slot = self.clients.insert(Client::new(socket, guest));
+        self.turns.push_back(slot);
+        slot
     }
 
     /// Gives a client its turn.
     // ANCHOR: serve
     pub fn serve(&mut self, slot: usize, ready: Ready) -> After {
-        let Some((name, mut client)) = self.clients.take(slot) else {
-            return After::Nothing;
-        };
+        let Some(mut client) = self.clients.take(slot) else { return After::Nothing };
         client.is_ready(ready);
-        let next = client.go_on(name, self);
+        let next = client.go_on(slot, self);
         if next == Next::Over {
-            return After::Retire(self.leaves(name, *client));
+            return After::Retire(self.leaves(slot, *client));
         }
         self.timers.set(slot, client.deadline());
         self.clients.put_back(slot, client);
@@ -119,27 +117,28 @@ impl House {
 
     /// Puts a client out, whatever it was doing. Its socket is to be closed.
     pub fn dismiss(&mut self, slot: usize) -> Option<OwnedFd> {
-        let (name, client) = self.clients.take(slot)?;
-        Some(self.leaves(name, *client))
+        let client = self.clients.take(slot)?;
+        Some(self.leaves(slot, *client))
     }
 
-    /// A client is gone, and its slot is free.
-    fn leaves(&mut self, name: Name, mut client: Client) -> OwnedFd {
-        if client.guest().awaits_store() {
-            self.store.abandon(name);
-        }
-        self.timers.set(name.slot, None);
-        self.clients.release(name.slot);
+    /// A client is gone, and its slot is free. If a reply is under way to it, it is for nobody.
+    fn leaves(&mut self, slot: usize, client: Client) -> OwnedFd {
+        self.timers.set(slot, None);
+        self.clients.release(slot);
         client.into_socket()
     }
 
     /// Who is next without the kernel having said anything: whoever has just come in, has a
     /// reply of the store, is late, or has not finished its turn. As many as there are now
     /// make a round.
+    // ANCHOR: round
     pub fn round(&mut self) -> VecDeque<usize> {
+        self.hand_out();
+        self.expire();
         self.hand_out();
         std::mem::take(&mut self.turns)
     }
+    // ANCHOR_END: round
 
     /// How long the loop may wait; without limit, if nothing is due at all.
     // ANCHOR: time-left
@@ -155,25 +154,25 @@ impl House {
     }
     // ANCHOR_END: time-left
 
-    /// The loop is awake: reads the clock, and looks who is late.
-    // ANCHOR: wake
+    /// The loop is awake: reads the clock.
     pub fn wake(&mut self) {
         self.now = Now::read();
         self.files.expire(self.now.mono);
+    }
+
+    /// Looks who is late. Last in a round: if it was the loop that was late, everything that
+    /// had arrived in time has been read by now.
+    // ANCHOR: expire
+    fn expire(&mut self) {
         self.store.expired(self.now.mono);
         while let Some(slot) = self.timers.late(self.now.mono) {
-            if let Some((name, mut client)) = self.clients.take(slot) {
-                let waited = client.guest().awaits_store();
+            if let Some(client) = self.clients.get_mut(slot) {
                 client.guest().expired(self.now);
-                if waited && !client.guest().awaits_store() {
-                    self.store.abandon(name);
-                }
-                self.clients.put_back(slot, client);
                 self.turns.push_back(slot);
             }
         }
     }
-    // ANCHOR_END: wake
+    // ANCHOR_END: expire
 
     /// The store's socket and for what it waits.
     pub fn store(&self) -> &StoreLink {
@@ -194,7 +193,7 @@ impl House {
     // ANCHOR: hand-out
     fn hand_out(&mut self) {
         while let Some((name, result)) = self.store.next_done() {
-            if let Some(client) = self.clients.named(name) {
+            if let Some(client) = self.clients.who_made(name) {
                 client.guest().stored(result, self.now);
                 self.turns.push_back(name.slot);
             }

@@ -45,6 +45,8 @@ pub struct StoreLink {
     connections: u64,
     may_write: bool,
     pipe: StorePipe<Name>,
+    /// When each call in the pipe was made.
+    made: VecDeque<Instant>,
     pause: Duration,
     /// This connection has given a reply.
     has_replied: bool,
@@ -65,6 +67,7 @@ impl StoreLink {
             connections: 0,
             may_write: false,
             pipe: StorePipe::new(),
+            made: VecDeque::new(),
             pause: FIRST_PAUSE,
             has_replied: false,
             silent_since: None,
@@ -80,7 +83,8 @@ impl StoreLink {
     /// Asks the store, for `who`. What comes of it is found by [`StoreLink::next_done`].
     ///
     /// # Errors
-    /// The store cannot be reached, and it is too early to try again.
+    /// The store cannot be reached, and it is too early to try again; or it is behind, with calls
+    /// for which nobody waits any more.
     // ANCHOR: submit
     pub fn submit(
         &mut self,
@@ -88,6 +92,9 @@ impl StoreLink {
         call: &StoreCall,
         now: Instant,
     ) -> Result<(), StoreError> {
+        if self.made.front().is_some_and(|oldest| now - *oldest >= self.timeout) {
+            return Err(StoreError::Late);
+        }
         if let State::Away { not_before } = self.state {
             if not_before.is_some_and(|time| now < time) {
                 return Err(StoreError::Gone);
@@ -99,17 +106,12 @@ impl StoreLink {
             self.may_write = false;
         }
         self.pipe.submit(who, call);
+        self.made.push_back(now);
         self.silent_since.get_or_insert(now);
         self.send(now);
         Ok(())
     }
     // ANCHOR_END: submit
-
-    /// `who` waits no longer.
-    pub fn abandon(&mut self, who: Name) {
-        self.pipe.abandon(who);
-        self.done.retain(|(name, _)| *name != who);
-    }
 
     /// The socket, and for what it waits; none while there is no connection.
     pub fn waits_for(&self) -> Option<(BorrowedFd<'_>, Interest)> {
@@ -176,6 +178,7 @@ impl StoreLink {
     pub fn give_up(&mut self) {
         let callers = self.pipe.broken().into_iter();
         self.done.extend(callers.map(|who| (who, Err(StoreError::Gone))));
+        self.made.clear();
         self.silent_since = None;
         self.state = State::Away { not_before: None };
     }
@@ -220,6 +223,7 @@ impl StoreLink {
             match self.pipe.next_reply() {
                 Ok(Some((who, reply))) => {
                     self.done.push_back((who, Ok(reply)));
+                    self.made.pop_front();
                     self.silent_since = Some(now);
                     self.has_replied = true;
                     self.pause = FIRST_PAUSE;

@@ -12,13 +12,14 @@ use select_loop::{Client, Clients, Door, Name, Ready, StoreLink};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Three clients, for their names.
+/// Names of three calls.
 fn names() -> [Name; 3] {
     let mut clients = Clients::default();
     [(); 3].map(|()| {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         let guest = Guest::new(Settings::default(), TIMEOUT, Now::read());
-        clients.insert(Client::new(socket.into(), guest))
+        let slot = clients.insert(Client::new(socket.into(), guest));
+        clients.new_call(slot)
     })
 }
 
@@ -58,11 +59,10 @@ fn connected(calls: &[(Name, StoreCall)]) -> (StoreLink, TcpStream) {
 }
 
 #[test]
-fn replies_find_their_callers_and_those_who_left_get_none() {
+fn replies_find_their_callers() {
     let [a, b, c] = names();
     let visit = StoreCall::visit;
     let (mut link, mut store) = connected(&[(a, visit()), (b, visit()), (c, visit())]);
-    link.abandon(b);
     store.write_all(b":1\r\n*0\r\n:2\r\n*0\r\n:3\r\n*1\r\n$2\r\nhi\r\n").expect("to reply");
     while link.deadline().is_some() {
         go_on(&mut link);
@@ -71,14 +71,27 @@ fn replies_find_their_callers_and_those_who_left_get_none() {
     while let Some((who, reply)) = link.next_done() {
         visits.push((who, reply.expect("a reply").0));
     }
-    let hi = b"hi".to_vec();
+    let page = |visitor, remarks| vec![Value::Integer(visitor), Value::List(remarks)];
     assert_eq!(
         visits,
-        [
-            (a, vec![Value::Integer(1), Value::List(vec![])]),
-            (c, vec![Value::Integer(3), Value::List(vec![hi])]),
-        ]
+        [(a, page(1, vec![])), (b, page(2, vec![])), (c, page(3, vec![b"hi".to_vec()]))]
     );
+}
+
+#[test]
+fn a_store_that_is_behind_gets_no_more_calls() {
+    let [a, b, c] = names();
+    let (mut link, mut store) =
+        connected(&[(a, StoreCall::visit()), (b, StoreCall::visit())]);
+    let begun = link.deadline().expect("it owes a reply") - TIMEOUT;
+    store.write_all(b":1\r\n*0\r\n").expect("to reply once");
+    let heard = go_on(&mut link);
+    let late = begun + TIMEOUT + (heard - begun);
+    assert!(link.deadline() > Some(begun + TIMEOUT), "it goes on replying");
+    assert_eq!(link.submit(c, &StoreCall::visit(), late), Err(StoreError::Late));
+    store.write_all(b":2\r\n*0\r\n").expect("to reply again");
+    go_on(&mut link);
+    assert_eq!(link.submit(c, &StoreCall::visit(), late), Ok(()));
 }
 
 #[test]

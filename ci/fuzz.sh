@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Fuzzing: http1 with the guestbook behind it, the store's replies, the store's requests. What is checked is in ci/fuzz; an
+# input is a script of text (ci/fuzz/src/script.rs). Ends with 1 if anything was found, and says how to see it again.
+#
+#     ci/fuzz.sh [SECONDS]           all targets side by side, so many seconds each (20)
+#     ci/fuzz.sh 3600                the long form: what it learns is kept in target/fuzz and used the next time
+#     ci/fuzz.sh replay TARGET FILE  one script again, with the message of what does not hold
+#     ci/fuzz.sh coverage            what the seeds reach, file by file; needs llvm-tools of the same age as rustc's LLVM
+#
+# The engine is LLVM's libFuzzer, which the crate libfuzzer-sys builds: the stable compiler can instrument for it, and it
+# runs within the process, with no fork for an input. AFL++ from Debian is built with another LLVM than rustc's, and
+# cargo-fuzz asks for a nightly compiler. No sanitizer: these crates forbid unsafe code, so that a panic is all there is to
+# find, and the engine is built with overflow checks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v c++ >/dev/null || { echo "fuzz.sh needs c++, which builds libFuzzer: .ci/run installs it" >&2; exit 2; }
+targets=(http1 store-pipe store-requests)
+home=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
+triple=$(rustc -vV | sed -n 's/^host: //p')
+bin=$home/build/$triple/release
+
+build() { # FLAGS...: the engine, instrumented; with a --target, so that build scripts and libFuzzer itself are not
+  CARGO_TARGET_DIR=$home/build RUSTFLAGS="--cfg fuzzing $*" \
+    cargo build --quiet --release --target "$triple" --manifest-path ci/fuzz/engine/Cargo.toml
+}
+counters=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+  -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares)
+
+case ${1:-20} in
+replay)
+  [ $# = 3 ] || { echo "usage: ci/fuzz.sh replay TARGET FILE" >&2; exit 2; }
+  build "${counters[@]}"
+  exec "$bin/$2" "$3"
+  ;;
+coverage)
+  home=$home/coverage bin=$home/build/$triple/release
+  build -Cinstrument-coverage
+  for target in "${targets[@]}"; do
+    LLVM_PROFILE_FILE=$home/$target.profraw "$bin/$target" -runs=0 "ci/fuzz/seeds/$target" 2>/dev/null
+    llvm-profdata merge -o "$home/$target.profdata" "$home/$target.profraw"
+    echo "$target:"
+    llvm-cov report "$bin/$target" -instr-profile="$home/$target.profdata" \
+      listings/{http1/src,guestbook/src,store/src/requests.rs,store/src/command.rs}
+  done
+  exit
+  ;;
+*[!0-9]* | '') echo "usage: ci/fuzz.sh [SECONDS] | replay TARGET FILE | coverage" >&2; exit 2 ;;
+esac
+seconds=${1:-20}
+build "${counters[@]}"
+
+run() { # TARGET SECONDS SEEDS...
+  local target=$1 seconds=$2; shift 2
+  mkdir -p "$home/learned/$target" "$home/found/$target"
+  "$bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=2048 -print_final_stats=1 \
+    -artifact_prefix="$home/found/$target/" "$home/learned/$target" "$@" > "$home/$target.log" 2>&1
+}
+
+# A fuzzer that finds nothing where there is something says nothing about the rest.
+rm -rf "$home"/{learned,found}/planted
+if run planted 60; then echo "fuzz.sh: the planted fault was not found: the fuzzer does not work" >&2; exit 1; fi
+grep -q 'lines' "$home/planted.log" || { cat "$home/planted.log" >&2; exit 1; }
+echo "planted: found after $(sed -n 's/^stat::number_of_executed_units: *//p; s/^#\([0-9]*\).*/\1/p' "$home/planted.log" | tail -1) runs"
+
+pids=()
+cleanup() { kill "${pids[@]}" 2>/dev/null || :; }
+trap cleanup EXIT
+for target in "${targets[@]}"; do
+  run "$target" "$seconds" "ci/fuzz/seeds/$target" -dict="ci/fuzz/words/$target.dict" & pids+=($!)
+done
+found=0
+for i in "${!targets[@]}"; do
+  target=${targets[i]} log=$home/${targets[i]}.log
+  if wait "${pids[i]}"; then
+    echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs, $(sed -n 's/^stat::average_exec_per_sec: *//p' \
+      "$log") a second, nothing found"
+  else
+    found=1
+    file=$(sed -n 's/.*Test unit written to //p' "$log" | tail -1)
+    { sed -n '/panicked at/,/^stack backtrace:/p' "$log" | sed '$d' | head -20
+      grep -m1 '^SUMMARY' "$log" || tail -20 "$log"
+      [ -z "$file" ] || { echo "--- the script:"; cat -A "$file"; echo; }
+      echo "$target: found; see it again with: ci/fuzz.sh replay $target ${file:-(no file was written)}"; } >&2
+  fi
+done
+exit $found

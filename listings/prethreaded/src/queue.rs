@@ -1,0 +1,97 @@
+//! From the thread that accepts to the threads that serve.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Clients that were accepted and that nobody serves yet.
+// ANCHOR: queue
+#[derive(Debug)]
+pub struct Queue<T = OwnedFd> {
+    waiting: Mutex<Waiting<T>>,
+    room: usize,
+    one_has_come: Condvar,
+    one_has_left: Condvar,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    items: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    /// A queue with room for so many.
+    pub fn new(room: usize) -> Self {
+        let waiting = Mutex::new(Waiting { items: VecDeque::new(), closed: false });
+        Self { waiting, room, one_has_come: Condvar::new(), one_has_left: Condvar::new() }
+    }
+
+    /// Puts one in, and waits until there is room for it.
+    pub fn push(&self, item: T) {
+        let is_full = |waiting: &mut Waiting<T>| waiting.items.len() >= self.room;
+        let waiting = self.one_has_left.wait_while(self.waiting(), is_full);
+        waiting.unwrap_or_else(PoisonError::into_inner).items.push_back(item);
+        self.one_has_come.notify_one();
+    }
+
+    /// Takes the one that has waited longest, and waits until there is one; none when the
+    /// queue is closed and empty.
+    pub fn pop(&self) -> Option<T> {
+        let is_empty =
+            |waiting: &mut Waiting<T>| waiting.items.is_empty() && !waiting.closed;
+        let waiting = self.one_has_come.wait_while(self.waiting(), is_empty);
+        let item = waiting.unwrap_or_else(PoisonError::into_inner).items.pop_front();
+        self.one_has_left.notify_one();
+        item
+    }
+    // ANCHOR_END: queue
+
+    /// No more will come: whoever waits in [`Queue::pop`] is told.
+    pub fn close(&self) {
+        self.waiting().closed = true;
+        self.one_has_come.notify_all();
+    }
+
+    /// Whether somebody is in the queue.
+    pub fn somebody_waits(&self) -> bool {
+        !self.waiting().items.is_empty()
+    }
+
+    /// Nothing that is done under this lock can panic halfway.
+    fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_pushes_waits_for_room_and_who_pops_for_an_item_or_the_end() {
+        let queue = Queue::new(2);
+        thread::scope(|scope| {
+            let (pushed, is_pushed) = channel();
+            scope.spawn(|| {
+                for number in 1..=3 {
+                    queue.push(number);
+                    pushed.send(number).expect("we listen");
+                }
+                queue.close();
+                drop(pushed);
+            });
+            assert_eq!((is_pushed.recv(), is_pushed.recv()), (Ok(1), Ok(2)));
+            let no_room = is_pushed.recv_timeout(Duration::from_millis(100));
+            assert_eq!(no_room, Err(RecvTimeoutError::Timeout));
+            assert_eq!(queue.pop(), Some(1));
+            assert_eq!(is_pushed.recv(), Ok(3), "now there is");
+            assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(2), Some(3), None]);
+        });
+        assert!(!queue.somebody_waits());
+    }
+}
