@@ -5,7 +5,6 @@
 #     ci/fuzz.sh [SECONDS]           all targets side by side, so many seconds each (20)
 #     ci/fuzz.sh 3600                the long form: what it learns is kept in target/fuzz and used the next time
 #     ci/fuzz.sh replay TARGET FILE  one script again, with the message of what does not hold
-#     ci/fuzz.sh coverage            what the seeds reach, file by file; needs llvm-tools of the same age as rustc's LLVM
 #
 # The engine is LLVM's libFuzzer, which the crate libfuzzer-sys builds: the stable compiler can instrument for it, and it
 # runs within the process, with no fork for an input. AFL++ from Debian is built with another LLVM than rustc's, and
@@ -32,19 +31,7 @@ replay)
   build "${counters[@]}"
   exec "$bin/$2" "$3"
   ;;
-coverage)
-  home=$home/coverage bin=$home/build/$triple/release
-  build -Cinstrument-coverage
-  for target in "${targets[@]}"; do
-    LLVM_PROFILE_FILE=$home/$target.profraw "$bin/$target" -runs=0 "ci/fuzz/seeds/$target" 2>/dev/null
-    llvm-profdata merge -o "$home/$target.profdata" "$home/$target.profraw"
-    echo "$target:"
-    llvm-cov report "$bin/$target" -instr-profile="$home/$target.profdata" \
-      listings/{http1/src,guestbook/src,store/src/requests.rs,store/src/command.rs}
-  done
-  exit
-  ;;
-*[!0-9]* | '') echo "usage: ci/fuzz.sh [SECONDS] | replay TARGET FILE | coverage" >&2; exit 2 ;;
+*[!0-9]* | '') echo "usage: ci/fuzz.sh [SECONDS] | replay TARGET FILE" >&2; exit 2 ;;
 esac
 seconds=${1:-20}
 build "${counters[@]}"

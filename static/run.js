@@ -154,6 +154,8 @@
                 break;
             case "out":
                 add(event.line, "run-out");
+                // For a page that has more to show of it.
+                code.dispatchEvent(new CustomEvent("run-line", { bubbles: true, detail: event.line }));
                 break;
             case "err":
                 add(event.line, "run-err");

@@ -169,10 +169,10 @@ pub fn makers(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
 
 /// A place in a chapter that can be linked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Section {
-    title: String,
+pub(crate) struct Section {
+    pub(crate) title: String,
     /// Empty for what stands above the first section.
-    id: String,
+    pub(crate) id: String,
 }
 
 impl Section {
@@ -285,7 +285,7 @@ fn parser(text: &str) -> Parser<'_> {
 }
 
 /// The sections of a chapter, and the lines that they begin in.
-fn sections(text: &str) -> Vec<(usize, Section)> {
+pub(crate) fn sections(text: &str) -> Vec<(usize, Section)> {
     let mut sections = Vec::new();
     let mut used = HashMap::new();
     let mut title: Option<String> = None;
@@ -331,7 +331,7 @@ fn id(title: &str, used: &mut HashMap<String, usize>) -> String {
 }
 
 /// The section that a line stands in.
-fn section(sections: &[(usize, Section)], line: usize) -> Section {
+pub(crate) fn section(sections: &[(usize, Section)], line: usize) -> Section {
     let above = sections.iter().rev().find(|(first, _)| *first <= line);
     above.map_or_else(Section::opening, |(_, section)| section.clone())
 }

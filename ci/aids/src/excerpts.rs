@@ -19,7 +19,7 @@ static INCLUDE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// An excerpt of a listing that stands in a chapter.
 #[derive(Clone, Debug)]
-pub(crate) struct Excerpt {
+pub struct Excerpt {
     /// The file that it was taken from, relative to the book's root.
     pub(crate) file: PathBuf,
     /// The first and the last line, counted from 1; none for the whole file.
@@ -127,7 +127,13 @@ fn within<'i>(
     includes.iter().filter(move |include| lines.contains(&include.line))
 }
 
-fn excerpt(root: &Path, include: &Include, chapter: &str, page: &Path) -> Result<Excerpt> {
+/// Where an include's lines stand.
+pub(crate) fn excerpt(
+    root: &Path,
+    include: &Include,
+    chapter: &str,
+    page: &Path,
+) -> Result<Excerpt> {
     let path = root.join(&include.target);
     let source =
         fs::read_to_string(&path).with_context(|| include.target.display().to_string())?;

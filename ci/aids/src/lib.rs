@@ -2,12 +2,15 @@
 //! the includes in place, [`Colours`] after.
 //!
 //! `ci/book` has them in its own process; a stock mdBook calls `mdbook-aids`, which is the
-//! same. Both read `src/` and `listings/` under the book's root, and nothing else.
+//! same. They read `src/`, `listings/` and what was recorded, `static/recorded-steps/`,
+//! under the book's root, and nothing else.
 
 pub mod calls;
+pub mod claims;
 mod excerpts;
 pub mod rust;
 pub mod sources;
+pub mod steps;
 pub mod waits;
 
 use std::path::Path;
@@ -57,8 +60,8 @@ impl Preprocessor for Colours {
     }
 }
 
-/// Carries out the directives of `waits`, `calls` and `sources`, and puts below each
-/// excerpt where it was taken from. The book must be as its author wrote it, with its
+/// Carries out the directives of `waits`, `calls`, `steps`, `claims` and `sources`, and puts
+/// below each excerpt where it was taken from. The book must be as its author wrote it, with its
 /// includes not yet in place.
 ///
 /// # Errors
@@ -67,7 +70,9 @@ pub fn aids(root: &Path, book: &mut Book) -> Result<()> {
     refuse(&includes::check(root))?;
     calls::apply(root, book)?;
     waits::apply(root, book)?;
-    let shown = excerpts::apply(root, book)?;
+    let mut shown = excerpts::apply(root, book)?;
+    steps::apply(root, book, &mut shown)?;
+    shown.extend(claims::apply(root, book, ::claims::TOPICS)?);
     sources::apply(root, book, &shown)
 }
 

@@ -149,7 +149,7 @@ fn link(from: &Path, to: &Path) -> String {
 }
 
 /// One line of Markdown as HTML, without the paragraph around it.
-fn inline(text: &str) -> String {
+pub(crate) fn inline(text: &str) -> String {
     let events = Parser::new(text).filter(|event| {
         !matches!(event, Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph))
     });

@@ -373,18 +373,19 @@ mod linux {
             self.child.wait()
         }
 
-        /// Sends SIGTERM to the leader, or, where it only watches, to the program below it.
+        /// Sends SIGTERM to the leader, or, where it only watches, to the program below it: the
+        /// last that it started, since a tracer starts first whatever its output goes through.
         fn terminate(&self, below: bool) -> Result<(), Failure> {
             let mut pid = self.pid;
             if below {
                 let id = pid.as_raw_nonzero();
                 let children =
                     fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
-                let first = children
+                let last = children
                     .split_whitespace()
-                    .next()
+                    .next_back()
                     .and_then(|id| Pid::from_raw(id.parse().ok()?));
-                pid = first.ok_or_else(|| {
+                pid = last.ok_or_else(|| {
                     Failure("the program that runs the server has no child".to_owned())
                 })?;
             }

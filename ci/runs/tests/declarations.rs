@@ -153,7 +153,7 @@ fn includes_that_hold_pass() {
         format!("{{{{#include {file}:2:}}}}"),
         format!("{{{{#include {file}::4}}}}"),
         "{{#title X}} {{#include SUMMARY.md}}".to_owned(),
-        "{{#waits X | one | in `read`}} {{#waits-all}} {{#system-calls}} {{#sources}}"
+        "{{#waits X | one | in `read`}} {{#waits-all}} {{#system-calls}} {{#claims}} {{#sources}}"
             .to_owned(),
         r"\{{#include nowhere.rs:nothing}} and \{{#rustdoc_include x}} show how it is written".to_owned(),
     ];

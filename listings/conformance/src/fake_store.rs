@@ -38,6 +38,21 @@ pub enum Mood {
     Late(u64),
     /// It answers, and then closes the connection.
     ClosesAfterwards,
+    /// It reads nothing, so that what is sent to it waits.
+    Holds,
+    /// It answers so many commands, and breaks in the reply to the next.
+    Breaks(u32, Break),
+}
+
+/// How a store breaks in the middle of many replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// It says something that is not the protocol, and goes on.
+    Garbage,
+    /// It sends half of the reply, and nothing more on this connection.
+    Half,
+    /// It closes the connection.
+    Closes,
 }
 
 #[derive(Debug)]
@@ -47,6 +62,10 @@ struct State {
     lists: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     /// Everything that anybody ever sent here.
     heard: Vec<u8>,
+    /// How many connections were accepted.
+    accepted: usize,
+    /// How many commands were answered in this mood.
+    answered: u32,
 }
 
 /// The store; it ends when dropped.
@@ -68,6 +87,8 @@ impl FakeStore {
             counters: HashMap::new(),
             lists: HashMap::new(),
             heard: Vec::new(),
+            accepted: 0,
+            answered: 0,
         }));
         let over = Arc::new(AtomicBool::new(false));
         let doorman = {
@@ -85,11 +106,26 @@ impl FakeStore {
 
     /// Changes its mood, for connections that exist too, and waits until the port follows.
     pub fn turn(&self, mood: Mood) {
-        lock(&self.state).mood = mood;
+        {
+            let mut state = lock(&self.state);
+            (state.mood, state.answered) = (mood, 0);
+        }
         let open = || TcpStream::connect(self.address).is_ok();
         while open() != (mood != Mood::Down) {
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// How many connections it has accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        lock(&self.state).accepted
+    }
+
+    /// How often a counter was counted up.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> i64 {
+        lock(&self.state).counters.get(name.as_bytes()).copied().unwrap_or(0)
     }
 
     /// How often these bytes were sent to it.
@@ -134,6 +170,7 @@ fn receive(
             .map(|listener| listener.set_nonblocking(true).and(listener.accept()));
         match accepted {
             Some(Ok((stream, _))) => {
+                lock(state).accepted += 1;
                 let (state, over) = (Arc::clone(state), Arc::clone(over));
                 callers.push(thread::spawn(move || {
                     // A caller who leaves is no failure of the store.
@@ -160,8 +197,13 @@ fn serve(
     let mut input = Vec::new();
     let mut buffer = [0; 16 * 1024];
     while !over.load(Ordering::Relaxed) {
-        if matches!(lock(state).mood, Mood::Down | Mood::ClosesAtOnce) {
-            return Ok(());
+        match lock(state).mood {
+            Mood::Down | Mood::ClosesAtOnce => return Ok(()),
+            Mood::Holds => {
+                thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            _ => {}
         }
         match stream.read(&mut buffer) {
             Ok(0) => return Ok(()),
@@ -176,17 +218,67 @@ fn serve(
             }
             Err(error) => return Err(error),
         }
+        let mut broken = None;
         let (mood, reply) = {
             let mut state = lock(state);
             let mut reply = Vec::new();
             while let Some((command, used)) = command(&input) {
                 input.drain(..used);
+                let before = reply.len();
                 state.obey(&command, &mut reply);
+                state.answered += 1;
+                if let Mood::Breaks(good, how) = state.mood
+                    && state.answered == good + 1
+                {
+                    broken = match how {
+                        Break::Garbage => {
+                            reply.splice(before..before, *b"%no such type\r\n");
+                            None
+                        }
+                        Break::Half => {
+                            reply.truncate(before + (reply.len() - before) / 2);
+                            Some(how)
+                        }
+                        Break::Closes => {
+                            reply.truncate(before);
+                            Some(how)
+                        }
+                    };
+                    if broken.is_some() {
+                        break;
+                    }
+                }
             }
             (state.mood, reply)
         };
+        // What it read in the moment in which it began to hold waits as well.
+        let mut mood = mood;
+        while mood == Mood::Holds && !over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(2));
+            mood = lock(state).mood;
+        }
         if !reply.is_empty() && !say(&mut stream, mood, &reply, over)? {
             return Ok(());
+        }
+        match broken {
+            None | Some(Break::Garbage) => {}
+            Some(Break::Closes) => return Ok(()),
+            Some(Break::Half) => return be_silent(&mut stream, over),
+        }
+    }
+    Ok(())
+}
+
+/// Reads, and says nothing more, until the caller has enough of it.
+fn be_silent(stream: &mut TcpStream, over: &AtomicBool) -> std::io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    while !over.load(Ordering::Relaxed) {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -200,8 +292,8 @@ fn say(
     over: &AtomicBool,
 ) -> std::io::Result<bool> {
     match mood {
-        Mood::Good | Mood::Refuses => stream.write_all(reply)?,
-        Mood::Silent => {}
+        Mood::Good | Mood::Refuses | Mood::Breaks(..) => stream.write_all(reply)?,
+        Mood::Silent | Mood::Holds => {}
         Mood::Garbage => stream.write_all(
             b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe\x00 this is not the protocol\r\n",
         )?,

@@ -37,6 +37,7 @@
 //! | `rows.rs`, `rows/` | the fault table: one file to a row; `crowd.rs`, `load.rs` and `side_by_side.rs` are what several rows share |
 //! | `report.rs` | [`Report`]: what a row found |
 //! | `matrix.rs` | server against row, as data and as Markdown |
+//! | `bin/crowd/` | 15,000 clients at the same time |
 //! | `bin/wrong/` | servers with one mistake each, which the tables must catch |
 
 #[cfg(target_os = "linux")]
@@ -68,10 +69,12 @@ mod server;
 
 #[cfg(target_os = "linux")]
 pub use {
-    fake_store::{FakeStore, Mood},
+    client::get,
+    fake_store::{Break, FakeStore, Mood},
     model::Model,
     patience::be_hasty,
     report::{Report, Tier, Verdict},
+    response::{Response, responses},
     server::Server,
 };
 
@@ -85,12 +88,13 @@ macro_rules! suite {
             let standard = $crate::Model::new($name, $program, env!("CARGO_TARGET_TMPDIR"));
             $crate::Model { $($trait: $value,)* ..standard }
         }
-        $crate::suite!(@rows check:
+        $crate::suite!(@rows check_in_suite:
             row_01_head 1, row_02_splits 2, row_04_smuggling 4, row_05_sizes 5,
             row_06_traversal 6, row_07_interrupts 7, row_08_accept 8, row_09_fork_fails 9,
             row_10_reset 10, row_11_slow_reader 11, row_12_slowloris 12,
             row_13_half_close 13, row_14_flood 14, row_15_store 15, row_16_sigterm 16,
-            row_17_killed 17, row_26_odd_files 26, row_27_refusals 27);
+            row_17_killed 17, row_23_races 23, row_26_odd_files 26, row_27_refusals 27,
+            row_28_greedy 28, row_29_idle 29);
         $crate::suite!(@rows check_with_tool: row_01_against_nginx 1,
             row_07_injected 7, row_08_injected 8, row_09_injected 9);
     };

@@ -115,9 +115,16 @@ const ORDER: &[&str] = &[
     "uring-loop",
 ];
 
-/// The rows that are not about the book's servers, and where they are tested.
-const ELSEWHERE: &[(u8, &str)] =
-    &[(18, "the store, in `listings/store`"), (25, "the book's own server, in `ci/book`")];
+/// A row that is not tried with each server: its number, the word for it in the table, and
+/// where it is tested.
+const ELSEWHERE: &[(u8, &str, &str)] = &[
+    (3, "shared", "the parsers that all servers share: `ci/fuzz.sh`"),
+    (18, "shared", "the store that all servers share, in `listings/store`"),
+    (25, "n/a", "the book's own server, in `ci/book`"),
+];
+
+/// Under this name a script leaves its verdict about what all servers share.
+const SHARED: &str = "shared";
 
 /// The tiers as data and in words.
 const TIERS: &[(&str, &str)] =
@@ -127,8 +134,8 @@ const TIERS: &[(&str, &str)] =
 /// below it what stands behind each row.
 #[must_use]
 pub fn render(data: &Value) -> String {
-    let mut servers: Vec<&str> =
-        data.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let names = data.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut servers: Vec<&str> = names.filter(|name| *name != SHARED).collect();
     servers.sort_by_key(|name| {
         (ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()), *name)
     });
@@ -158,13 +165,16 @@ fn key(row: &Row) -> String {
 
 /// One word, and how many cases a reader's `cargo test` tries.
 fn cell(row: &Row, tiers: &Value) -> String {
-    let verdict = &tiers["test"];
+    let elsewhere = ELSEWHERE.iter().find(|(number, ..)| *number == row.number);
+    let (verdict, with_tool) = (&tiers["test"], &tiers["ci"]);
     match verdict["verdict"].as_str() {
         Some("pass") => format!("holds {}", verdict["cases"]),
+        Some("not-applicable") if with_tool["verdict"] == "pass" => {
+            format!("holds {} (CI)", with_tool["cases"])
+        }
         Some("not-applicable") => "n/a".into(),
         Some(other) => other.into(),
-        None if ELSEWHERE.iter().any(|(number, _)| *number == row.number) => "n/a".into(),
-        None => "later".into(),
+        None => elsewhere.map_or("later", |(_, word, _)| word).into(),
     }
 }
 
@@ -174,8 +184,17 @@ fn details(row: &Row, servers: &[&str], data: &Value) -> String {
     let Row { number, fault, must_hold, .. } = row;
     let mut text =
         format!("{number}. <a id=\"row-{number}\"></a>**{fault}**: {must_hold}.");
-    if let Some((_, place)) = ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == number) {
+    if let Some((.., place)) = ELSEWHERE.iter().find(|(elsewhere, ..)| elsewhere == number)
+    {
         text += &format!(" This is about {place}.");
+    }
+    for (tier, place) in TIERS {
+        let shared = &data[SHARED][key(row)][*tier];
+        if let (Some(cases), Some(note)) =
+            (shared["cases"].as_u64(), shared["note"].as_str())
+        {
+            text += &format!(" Cases: {cases} in {place}, {note}.");
+        }
     }
     let with_verdict: Vec<&str> = servers
         .iter()
@@ -292,9 +311,13 @@ mod tests {
         let mut alone = verdict(0);
         alone["verdict"] = json!("not-applicable");
         alone["note"] = json!("has no workers");
+        let mut fuzzed = verdict(2);
+        fuzzed["note"] = json!("20 s each");
         let data = json!({
             "forking": {"01": {"test": verdict(3)}, "12": {"test": measured}, "17": {"test": alone}},
-            "iterative": {"01": {"test": verdict(3), "long": verdict(9)}, "12": {"test": measured}},
+            "iterative": {"01": {"test": verdict(3), "long": verdict(9)}, "12": {"test": measured},
+                "09": {"test": alone, "ci": verdict(4)}},
+            "shared": {"03": {"ci": fuzzed}},
         });
         let text = render(&data);
         let lines = text.lines().filter(|line| line.ends_with(" |")).count();
@@ -304,6 +327,9 @@ mod tests {
             "| holds 3 | holds 3 |",
             "| measured | measured |",
             "| later | n/a |",
+            "| shared | shared |",
+            "| holds 4 (CI) | later |",
+            "This is about the parsers that all servers share: `ci/fuzz.sh`. Cases: 2 in `.ci/run`, 20 s each.",
             "Cases: 3 in `cargo test`; 9 (iterative) in the long form.",
             "    - nobody else is served\n",
             "    - n/a: has no workers\n",

@@ -20,9 +20,19 @@ pub struct Model {
     pub workers: usize,
     /// It starts a process for each connection, `at_once` of them at most.
     pub forks: bool,
+    /// It starts a thread for each connection, `at_once` of them at most.
+    pub spawns: bool,
+    /// Several of its threads share its memory.
+    pub threads: bool,
+    /// One thread serves all connections, and waits for none of them, nor for the store.
+    pub event_loop: bool,
+    /// How many descriptors it can use at most, by its nature.
+    pub descriptors: usize,
     /// Its first process replaces workers that end; all `workers` are its children.
     pub respawns: bool,
-    /// Arguments of its other forms. The rows about processes try these, too.
+    /// Arguments of its other forms; one with `--workers N` has a first process that replaces
+    /// so many. Rows about what forms differ in try these, too: for a pool of processes 16
+    /// and 17, for others those that [`Row::forms`](crate::rows::Row::forms) marks.
     pub also: &'static [&'static [&'static str]],
     /// Arguments of the form that is being tried: none, or one of `also`.
     pub form: &'static [&'static str],
@@ -44,6 +54,10 @@ impl Model {
             at_once: usize::MAX,
             workers: 1,
             forks: false,
+            spawns: false,
+            threads: false,
+            event_loop: false,
+            descriptors: usize::MAX,
             respawns: false,
             also: &[],
             form: &[],
@@ -51,8 +65,26 @@ impl Model {
         }
     }
 
+    /// Whether each connection gets a process or a thread of its own.
+    pub(crate) fn starts_one_for_each(&self) -> bool {
+        self.forks || self.spawns
+    }
+
+    /// Whether its other forms are tried as whole servers.
+    pub(crate) fn has_whole_forms(&self) -> bool {
+        self.event_loop || self.threads
+    }
+
     /// The server in each of its other forms, and what the form is called.
     pub(crate) fn other_forms(&self) -> impl Iterator<Item = (String, Self)> {
-        self.also.iter().map(|form| (form.join(" "), Self { form, ..self.clone() }))
+        self.also.iter().map(|form| {
+            let other = Self { form, also: &[], ..self.clone() };
+            let named = form.windows(2).find(|words| words[0] == "--workers");
+            let other = match named.and_then(|words| words[1].parse().ok()) {
+                Some(workers) => Self { workers, respawns: true, ..other },
+                None => other,
+            };
+            (form.join(" "), other)
+        })
     }
 }

@@ -23,3 +23,8 @@ pub(crate) fn patience() -> Duration {
 pub(crate) fn enough_failures() -> usize {
     if HASTY.load(Ordering::Relaxed) { 2 } else { 5 }
 }
+
+/// How often what something else on the machine may disturb is tried.
+pub(crate) fn attempts() -> usize {
+    if HASTY.load(Ordering::Relaxed) { 1 } else { 3 }
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -63,6 +64,37 @@ pub fn signal(pid: u32, signal: Signal) -> Result<(), String> {
 /// A process and its descendants, the process itself first; zombies are among them.
 #[must_use]
 pub fn tree(root: u32) -> Vec<Process> {
+    let mut found: Vec<Process> = Process::read(root).into_iter().collect();
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        let Some(children) = children(process.pid) else { return tree_of_all(root) };
+        found.extend(children.into_iter().filter_map(Process::read));
+        next += 1;
+    }
+    found
+}
+
+/// The children of a process, by `/proc/PID/task/TID/children`. None where the kernel does not
+/// have it (`CONFIG_PROC_CHILDREN`).
+fn children(pid: u32) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
+    for thread in threads(pid) {
+        match fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")) {
+            Ok(text) => {
+                all.extend(
+                    text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()),
+                );
+            }
+            // A thread that has ended meanwhile has none.
+            Err(_) if Path::new("/proc/thread-self/children").exists() => {}
+            Err(_) => return None,
+        }
+    }
+    Some(all)
+}
+
+/// The same by a look at every process that there is.
+fn tree_of_all(root: u32) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut all: Vec<Process> = entries
         .filter_map(|entry| Process::read(entry.ok()?.file_name().to_str()?.parse().ok()?))
@@ -80,6 +112,74 @@ pub fn tree(root: u32) -> Vec<Process> {
         all = others;
     }
     found
+}
+
+/// The threads of a process.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// How many sockets a process has.
+#[must_use]
+pub fn sockets(pid: u32) -> usize {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
+    let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// How often the threads of a process and its descendants have been given a processor or
+/// taken off it, and for how long they had one: what must not grow while nothing is to be
+/// done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Times that a thread waited for something, and was woken.
+    pub waits: u64,
+    /// Times that a thread lost the processor to another one.
+    pub preemptions: u64,
+    /// Clock ticks of processor time.
+    pub ticks: Duration,
+}
+
+impl Effort {
+    /// Reads it from `/proc/PID/task/TID/status`.
+    #[must_use]
+    pub fn of(root: u32) -> Self {
+        let all = tree(root);
+        let mut effort =
+            Self { ticks: all.iter().map(|process| process.cpu).sum(), ..Self::default() };
+        for process in &all {
+            for thread in threads(process.pid) {
+                let file = format!("/proc/{}/task/{thread}/status", process.pid);
+                let count = |field| number(&file, field, "").unwrap_or(0);
+                effort.waits += count("voluntary_ctxt_switches:");
+                effort.preemptions += count("nonvoluntary_ctxt_switches:");
+            }
+        }
+        effort
+    }
+
+    /// What has been done since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            waits: self.waits.saturating_sub(before.waits),
+            preemptions: self.preemptions.saturating_sub(before.preemptions),
+            ticks: self.ticks.saturating_sub(before.ticks),
+        }
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ticks = self.ticks.as_millis();
+        write!(
+            f,
+            "{} wake-ups, {} preemptions, {ticks} ms of processor time",
+            self.waits, self.preemptions
+        )
+    }
 }
 
 /// User and system time of a process and its descendants.
@@ -102,9 +202,14 @@ fn peak(pid: u32) -> Option<u64> {
 }
 
 fn kib(file: &str, field: &str) -> Option<u64> {
+    number(file, field, " kB")
+}
+
+/// The number in the line of a file that begins with `field` and ends with `unit`.
+fn number(file: &str, field: &str, unit: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+    line.trim().strip_suffix(unit)?.trim().parse().ok()
 }
 
 /// Watches the peak memory of a server's processes, of those too that come and go.
@@ -210,6 +315,8 @@ pub struct Descriptors {
     pub files: usize,
     /// Living processes.
     pub processes: usize,
+    /// Their threads, the embedded store's left out but for one.
+    pub threads: usize,
     /// Processes that ended and that nobody waited for.
     pub zombies: usize,
 }
@@ -225,6 +332,11 @@ impl Descriptors {
                 continue;
             }
             count.processes += 1;
+            // The store has one for each worker that has called it.
+            count.threads += match process.is_store() {
+                true => 1,
+                false => threads(process.pid).len(),
+            };
             let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", process.pid)) else {
                 continue;
             };
@@ -245,10 +357,10 @@ impl Descriptors {
 
 impl fmt::Display for Descriptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sockets, pipes, anonymous, files, processes, zombies } = self;
+        let Self { sockets, pipes, anonymous, files, processes, threads, zombies } = self;
         write!(
             f,
-            "{sockets} sockets, {pipes} pipes, {anonymous} anonymous, {files} files, {processes} processes, {zombies} zombies"
+            "{sockets} sockets, {pipes} pipes, {anonymous} anonymous, {files} files, {processes} processes, {threads} threads, {zombies} zombies"
         )
     }
 }
@@ -267,7 +379,10 @@ mod tests {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        assert!(tree(me).iter().any(|process| process.pid == child.id()));
+        for tree in [tree(me), tree_of_all(me)] {
+            assert_eq!(tree[0].pid, me);
+            assert!(tree.iter().any(|process| process.pid == child.id()));
+        }
         assert!(tree(child.id()).len() == 1, "cat has no children");
         assert!(Descriptors::of(child.id()).pipes >= 1, "its stdin is a pipe");
         drop(child.stdin.take());
@@ -281,6 +396,26 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(Process::read(child.id()).is_none_or(|process| process.state != 'Z'));
+    }
+
+    #[test]
+    fn who_sleeps_makes_no_effort() {
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(threads(child.id()), [child.id()]);
+        thread::sleep(Duration::from_millis(300));
+        let before = Effort::of(child.id());
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(Effort::of(child.id()).since(before), Effort::default());
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, b"woken\n").unwrap();
+        thread::sleep(Duration::from_millis(300));
+        assert!(Effort::of(child.id()).since(before).waits > 0, "it was woken");
+        drop(stdin);
+        child.wait().unwrap();
     }
 
     #[test]

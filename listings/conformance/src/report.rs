@@ -4,11 +4,10 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::model::Model;
 use crate::patience::enough_failures;
 
 /// What the matrix says about a server in a row.
@@ -120,18 +119,18 @@ impl Report {
         })
     }
 
-    /// Leaves the verdict where `conformance matrix` collects it.
-    pub fn record(&self, model: &Model, row: u8, tier: Tier) -> io::Result<()> {
-        let path = verdict_file(model, row, tier);
-        fs::create_dir_all(path.parent().unwrap_or(&model.verdicts))?;
+    /// Leaves the verdict about `who` below `folder`, where `conformance matrix` collects it.
+    pub fn record(&self, folder: &Path, who: &str, row: u8, tier: Tier) -> io::Result<()> {
+        let path = verdict_file(folder, who, row, tier);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, format!("{:#}\n", self.to_json(tier)))
     }
 }
 
-/// Where a row leaves its verdict about a server.
+/// Where a row leaves its verdict about `who`.
 #[must_use]
-pub fn verdict_file(model: &Model, row: u8, tier: Tier) -> PathBuf {
-    model.verdicts.join(model.name).join(format!("row-{row:02}.{}.json", tier.name()))
+pub fn verdict_file(folder: &Path, who: &str, row: u8, tier: Tier) -> PathBuf {
+    folder.join(who).join(format!("row-{row:02}.{}.json", tier.name()))
 }
 
 /// The cases of a row while it runs.

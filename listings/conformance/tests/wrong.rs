@@ -62,6 +62,25 @@ caught! { pool by "pool";
     row_17_orphans: row 17, "orphans", "the first process is killed: a worker outlives the first process";
 }
 
+caught! { spawning by "thread";
+    row_09_dies_of_clone: row 9, "dies-of-clone", "EAGAIN, by a limit of no processes: ";
+}
+
+caught! { looping by "loop";
+    row_07_forgets_rest: row 7, "forgets-rest", "a large file, read in odd portions: the connection is Open after";
+    row_05_reads_once: row 5, "reads-once", "no response, connection Open";
+    row_08_spins_at_the_door: row 8, "spins-at-the-door", "EMFILE while 20 clients wait: it spins";
+    row_15_blocks_in_store: row 15, "blocks-in-store", "files while pages hang: ";
+    row_15_mixes_replies: row 15, "mixes-replies", "a reply to a caller that has gone is not the next one's: visitor ";
+    row_15_hammers: row 15, "hammers", "it is not called without end: it called ";
+    row_15_loop_asks_again: row 15, "asks-again", "it closes in the middle of 20 replies: the store heard remark ";
+    row_16_accepts_on: row 16, "accepts-on", "64 clients in a closed loop: time 1: it still runs";
+    row_16_hangs_up: row 16, "hangs-up", "each on its connection: time 1: a request from before the signal is not answered";
+    row_16_loop_leaves_queue: row 16, "leaves-queue", "a request from before the signal is not answered";
+    row_28_starves: row 28, "starves", "another client is not served";
+    row_29_ticks: row 29, "ticks", "idle connections: ";
+}
+
 /// The same for the parts of rows that need an installed tool.
 macro_rules! caught_with_tool {
     ($form:ident by $by:literal; $($test:ident: row $row:literal, $fault:literal, $says:literal;)*) => {
@@ -83,6 +102,15 @@ caught_with_tool! { threads by "thread";
     row_07_injected_interrupted_is_gone: row 7, "interrupted-is-gone", "EINTR in every second receive: a file: ";
 }
 
+caught_with_tool! { spawning by "thread";
+    row_09_injected_dies_of_clone: row 9, "dies-of-clone", "connect: Connection refused";
+}
+
+caught_with_tool! { looping by "loop";
+    row_09_injected_ends_with_epoll: row 9, "ends-with-epoll", "epoll_ctl: ENOMEM, every fifth time: ";
+    row_07_injected_loop_forgets_rest: row 7, "forgets-rest", "EAGAIN in every second send: ";
+}
+
 caught_with_tool! { forking by "process";
     row_09_injected_dies_of_fork: row 9, "dies-of-fork", "connect: Connection refused";
 }
@@ -102,6 +130,14 @@ fn few(args: &'static [&'static str]) -> Model {
 
 fn forking(args: &'static [&'static str]) -> Model {
     Model { at_once: 64, forks: true, ..threads(args) }
+}
+
+fn spawning(args: &'static [&'static str]) -> Model {
+    Model { at_once: 64, spawns: true, threads: true, ..threads(args) }
+}
+
+fn looping(args: &'static [&'static str]) -> Model {
+    Model { event_loop: true, ..threads(args) }
 }
 
 fn pool(args: &'static [&'static str]) -> Model {

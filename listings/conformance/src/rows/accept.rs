@@ -12,7 +12,7 @@ use crate::client;
 use crate::fake_store::FakeStore;
 use crate::model::Model;
 use crate::patience::patience;
-use crate::process::{self, Limit, cpu};
+use crate::process::{self, Effort, Limit, cpu};
 use crate::report::{Report, Tally};
 use crate::server::Server;
 
@@ -28,10 +28,19 @@ pub fn run(model: &Model) -> Result<Report, String> {
     let store = FakeStore::start().map_err(|error| format!("fake store: {error}"))?;
     let server = Server::start(model, &["--store", &store.url()])?;
     let mut tally = Tally::default();
-    tally.case("EMFILE while 20 clients wait", || {
-        without_descriptors(&server, 20, model.workers)
-    });
+    tally.case("EMFILE while 20 clients wait", || without_descriptors(&server, 20, model));
     tally.case("EMFILE until 10 clients have left", || abandoned(&server));
+    if model.event_loop {
+        tally.case("EMFILE while 4 clients are served", || insiders(&server, model));
+    }
+    if model.descriptors < usize::MAX {
+        let name = format!("more clients than its {} descriptors", model.descriptors);
+        let clients = model.descriptors + 76;
+        match clients <= super::crowd::descriptors_for_clients() {
+            true => tally.case(name, || beyond(&server, clients)),
+            false => tally.skip(&name, "there are too few for the clients, too"),
+        }
+    }
     server.conclude(tally)
 }
 
@@ -48,26 +57,31 @@ fn no_descriptors(server: &Server) -> Result<Limit, String> {
     Limit::set(all.iter().map(|process| process.pid), Resource::Nofile, lowest_free)
 }
 
+const GET: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn queue(server: &Server, clients: usize) -> Result<Vec<TcpStream>, String> {
+    let one = |_| {
+        let mut stream = client::open(server.address)?;
+        client::send(&mut stream, GET).map(|()| stream)
+    };
+    (0..clients).map(one).collect()
+}
+
 fn without_descriptors(
     server: &Server,
     clients: usize,
-    workers: usize,
+    model: &Model,
 ) -> Result<(), String> {
     let limit = no_descriptors(server)?;
-    let mut queue = Vec::new();
-    for _ in 0..clients {
-        let mut stream = client::open(server.address)?;
-        client::send(
-            &mut stream,
-            b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        )?;
-        queue.push(stream);
-    }
+    let queue = queue(server, clients)?;
     quiet_second(server)?;
+    if model.event_loop {
+        seldom_woken(server)?;
+    }
     drop(limit);
     // accept(2) reserves its descriptor before it waits. A process that was already there can
     // take one client more, and has no descriptor for the file.
-    let mut without_a_file = workers;
+    let mut without_a_file = model.workers;
     for mut stream in queue {
         match client::listen(&mut stream).response()?.status {
             200 => {}
@@ -102,6 +116,107 @@ pub(super) fn quiet_second(server: &Server) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// The most that a loop may be woken in a second in which it cannot accept: it looks again
+/// now and then.
+const WAKE_UPS: f64 = 60.0;
+
+/// A loop that polls is quiet, too, if it polls seldom enough. How often it is woken says
+/// more.
+pub(super) fn seldom_woken(server: &Server) -> Result<(), String> {
+    let (begun, before) = (Instant::now(), Effort::of(server.pid()));
+    thread::sleep(Duration::from_millis(500));
+    let effort = Effort::of(server.pid()).since(before);
+    let most = WAKE_UPS * begun.elapsed().as_secs_f64();
+    if effort.waits as f64 > most {
+        return Err(format!("it spins: {effort} while it can do nothing"));
+    }
+    Ok(())
+}
+
+/// Clients that have a connection already are served while nobody else can be accepted. As
+/// soon as one of them leaves, its descriptor serves those who wait, one after another.
+fn insiders(server: &Server, model: &Model) -> Result<(), String> {
+    const PAGE: &[u8] = b"GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n";
+    let ask = |stream: &mut TcpStream| {
+        client::send(stream, PAGE)?;
+        let heard = client::listen_until(stream, |bytes| bytes.ends_with(b"</html>\n"));
+        match heard.response()?.status {
+            200 => Ok(()),
+            status => Err(format!("a client that is there is answered {status}")),
+        }
+    };
+    // As many as it takes for each worker to have some.
+    let mut inside = Vec::new();
+    for _ in 0..4 * model.workers {
+        let mut stream = client::open(server.address)?;
+        ask(&mut stream)?;
+        inside.push(stream);
+    }
+    let limit = no_descriptors(server)?;
+    // Where there are several workers, one may have no client that leaves it a descriptor.
+    let (limit, until_they_leave) = match model.workers {
+        1 => (Some(limit), None),
+        _ => (None, Some(limit)),
+    };
+    let waiting = queue(server, 20)?;
+    for number in 0..20 {
+        let each = inside.len();
+        ask(&mut inside[number % each])?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop((inside, until_they_leave));
+    for (number, mut stream) in waiting.into_iter().enumerate() {
+        // There may be no descriptor for the file.
+        match client::listen(&mut stream).response() {
+            Ok(response) if matches!(response.status, 200 | 503) => {}
+            Ok(response) => return Err(format!("answered {}", response.status)),
+            Err(why) => return Err(format!("client {number} of the queue: {why}")),
+        }
+    }
+    drop(limit);
+    Ok(())
+}
+
+/// More clients than the server can have descriptors, all of whom stay: the others wait, and
+/// are served when some have left.
+fn beyond(server: &Server, clients: usize) -> Result<(), String> {
+    super::crowd::allow_many_descriptors();
+    let stay = b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut all = Vec::new();
+    for _ in 0..clients {
+        let mut stream = client::open(server.address)?;
+        client::send(&mut stream, stay)?;
+        all.push(stream);
+    }
+    quiet_second(server)?;
+    seldom_woken(server)?;
+    let rest = all.split_off(200);
+    for stream in &mut all {
+        status(stream)?;
+    }
+    drop(all);
+    for (number, mut stream) in rest.into_iter().enumerate() {
+        match status(&mut stream)
+            .map_err(|why| format!("client {}: {why}", number + 200))?
+        {
+            // There may be no descriptor for the file.
+            200 | 503 => {}
+            other => return Err(format!("client {} is answered {other}", number + 200)),
+        }
+    }
+    Ok(())
+}
+
+/// The status of a response whose head has arrived.
+fn status(stream: &mut TcpStream) -> Result<u16, String> {
+    let whole = |bytes: &[u8]| bytes.windows(4).any(|end| end == b"\r\n\r\n");
+    let heard = client::listen_until(stream, whole);
+    let digits = heard.bytes.get(9..12).and_then(|digits| str::from_utf8(digits).ok());
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| format!("no response, connection {:?}", heard.end))
 }
 
 fn abandoned(server: &Server) -> Result<(), String> {

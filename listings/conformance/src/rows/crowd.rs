@@ -3,7 +3,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -40,17 +42,53 @@ impl Size {
     }
 }
 
-/// The crowds to try a model with.
-pub(super) fn sizes(model: &Model) -> Vec<Size> {
-    let most = repeats(30, 1000);
+/// Descriptors that a server needs for other things than clients.
+const OTHERS: usize = 124;
+
+/// How many drip at the same time.
+pub(super) fn dripping(model: &Model) -> usize {
+    if model.event_loop { 1000 } else { repeats(30, 1000) }
+}
+
+/// How many clients this process has descriptors for, with as many crowds at a time as rows
+/// 11 and 12 have.
+pub(super) fn descriptors_for_clients() -> usize {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(300) / 3
+}
+
+/// How many slow readers there are. What the kernel has taken for each of them, 2 MB, is in
+/// its own memory, of which TCP gets a limited part: so many that it does not run short
+/// (`tcp_mem` in tcp(7), in pages).
+pub(super) fn reading_slowly(model: &Model) -> usize {
+    const PAGES_EACH: usize = 512;
+    let limits = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").unwrap_or_default();
+    let low = limits.split_whitespace().next().and_then(|pages| pages.parse().ok());
+    let room = low.map_or(usize::MAX, |pages: usize| pages / PAGES_EACH);
+    repeats(if model.event_loop { 100 } else { 30 }, 1000).min(room)
+}
+
+/// The crowds to try a model with, of `most` clients where it has places for more.
+pub(super) fn sizes(model: &Model, most: usize) -> Vec<Size> {
     let mut sizes = Vec::new();
     if model.at_once > 1 {
-        sizes.push(Size::Part(most.min(model.at_once - 1)));
+        let places = model.at_once.min(model.descriptors - OTHERS + 1);
+        sizes.push(Size::Part(most.min(places - 1).min(descriptors_for_clients())));
     }
     if model.at_once <= most.max(100) {
         sizes.push(Size::All(model.at_once));
     }
     sizes
+}
+
+/// How large the crowds of an event loop are.
+pub(super) fn how_many(sizes: &[Size], wanted: usize) -> String {
+    match sizes.iter().map(|size| size.clients()).max().unwrap_or(0) {
+        clients if clients < wanted => {
+            format!("{clients} clients, for lack of descriptors or of the kernel's memory")
+        }
+        clients => format!("{clients} clients"),
+    }
 }
 
 /// Room for the descriptors of a large crowd: the soft limit is raised to the hard one.
@@ -133,6 +171,47 @@ pub(super) fn linger(
     }
 }
 
+/// The others: a fresh client who wants a file, while a crowd is there. As long as places
+/// are left, one after another.
+#[derive(Debug)]
+pub(super) struct Others {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Waits, String>>,
+}
+
+/// How the others fared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits {
+    /// How many there were.
+    pub clients: usize,
+    /// How long the slowest answer took.
+    pub slowest: Duration,
+}
+
+impl Others {
+    /// They begin to ask; each waits at most `limit`.
+    pub(super) fn begin(address: SocketAddr, size: Size, limit: Duration) -> Self {
+        let over = Arc::new(AtomicBool::new(matches!(size, Size::All(_))));
+        let end = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            let mut waits = Waits::default();
+            while waits.clients == 0 || !end.load(Ordering::Relaxed) {
+                waits.slowest = fresh_client(address, limit)?.max(waits.slowest);
+                waits.clients += 1;
+                thread::sleep(TICK);
+            }
+            Ok(waits)
+        });
+        Self { over, thread }
+    }
+
+    /// They come no more.
+    pub(super) fn end(self) -> Result<Waits, String> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|_| Err("the fresh client panicked".into()))
+    }
+}
+
 /// How long a fresh client waits for a file, at most `limit`.
 pub(super) fn fresh_client(
     address: SocketAddr,
@@ -153,6 +232,13 @@ pub(super) fn fresh_client(
         return Err(format!("a fresh client is answered {}", response.status));
     }
     Ok(begun.elapsed())
+}
+
+/// What is said of the others while places are left.
+pub(super) fn served(waits: Waits, what: &str) -> String {
+    let Waits { clients, slowest } = waits;
+    let milliseconds = slowest.as_millis();
+    format!("{clients} files were served beside {what}, the slowest in {milliseconds} ms")
 }
 
 /// The verdict about a model that has a limited number of places: measured is how long a

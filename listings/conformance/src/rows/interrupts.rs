@@ -107,14 +107,15 @@ static INJECTED: &[(&str, &str, &str)] = &[
 ];
 
 /// A blocking client of a store takes EAGAIN for what it is there, the end of its time: so
-/// these are tried on files.
-static INJECTED_FOR_FILES: &[(&str, &str, &str)] = &[
+/// these are tried on files, and on all kinds where nothing blocks. Who waits for edges is
+/// spared: after an EAGAIN that the kernel does not mean, no edge comes.
+static INJECTED_UNLESS_IT_BLOCKS: &[(&str, &str, &str)] = &[
     ("EAGAIN in every second receive", "recvfrom,recvmsg", "error=EAGAIN:when=1+2"),
     ("EAGAIN in every second send", "sendto,sendmsg", "error=EAGAIN:when=1+2"),
     ("EAGAIN in every second sendfile", "?sendfile,?sendfile64", "error=EAGAIN:when=1+2"),
 ];
 
-const WAITS: &str = "?poll,ppoll,?select,pselect6,?epoll_wait,epoll_pwait";
+const WAITS: &str = "?poll,ppoll,?select,pselect6,?epoll_wait,epoll_pwait,?epoll_pwait2";
 
 /// The second tier: errors that need strace. `strace` is the path of the program.
 pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
@@ -122,8 +123,11 @@ pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
     for (name, calls, fault) in INJECTED {
         tally.case(*name, || under(model, strace, (calls, fault), KINDS));
     }
-    for (name, calls, fault) in INJECTED_FOR_FILES {
-        tally.case(*name, || under(model, strace, (calls, fault), &KINDS[..5]));
+    if !model.form.contains(&"--edge-triggered") {
+        let kinds = if model.event_loop { KINDS } else { &KINDS[..5] };
+        for (name, calls, fault) in INJECTED_UNLESS_IT_BLOCKS {
+            tally.case(*name, || under(model, strace, (calls, fault), kinds));
+        }
     }
     tally.report()
 }

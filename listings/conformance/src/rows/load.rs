@@ -72,6 +72,8 @@ impl Load {
             match outcome {
                 Ok(()) => {
                     self.answered.fetch_add(1, Ordering::Relaxed);
+                    // Some thousand requests a second are load enough for what is tested.
+                    thread::sleep(Duration::from_millis(1));
                 }
                 Err(why) => {
                     self.lost.lock().unwrap_or_else(PoisonError::into_inner).push(why);

@@ -27,12 +27,16 @@ impl<'a, T: Send> Cases<'a, T> {
 
     /// Tries them, a handful at a time, and gives the outcomes in the same order.
     pub(super) fn run(self) -> Vec<(String, Result<T, String>)> {
-        const AT_A_TIME: usize = 6;
+        self.run_at_most(6)
+    }
+
+    /// The same with so many at a time.
+    pub(super) fn run_at_most(self, at_a_time: usize) -> Vec<(String, Result<T, String>)> {
         let cases = self.0.len();
         let waiting: VecDeque<_> = self.0.into_iter().enumerate().collect();
         let (waiting, tried) = (Mutex::new(waiting), Mutex::new(Vec::new()));
         thread::scope(|scope| {
-            for _ in 0..AT_A_TIME.min(cases) {
+            for _ in 0..at_a_time.min(cases) {
                 scope.spawn(|| {
                     let next = || {
                         waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()

@@ -21,12 +21,14 @@ use crate::root::SMALL;
 use crate::server::Server;
 
 const GET: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const STAY: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Time for a server to read what was sent, before a signal.
 const MOMENT: Duration = Duration::from_millis(150);
 
 /// Situations in which the signal comes, each with a server of its own.
 pub fn run(model: &Model) -> Result<Report, String> {
-    let forms: Vec<(String, Model)> = model.other_forms().collect();
+    let pool = (!model.has_whole_forms()).then_some(model);
+    let forms: Vec<(String, Model)> = pool.iter().flat_map(|m| m.other_forms()).collect();
     let mut cases = Cases::new();
     for (name, signal) in [("SIGTERM, idle", Signal::TERM), ("SIGINT, idle", Signal::INT)] {
         cases.add(name, move || idle(model, signal));
@@ -66,20 +68,27 @@ pub fn run(model: &Model) -> Result<Report, String> {
         tally.case(name, || outcome);
     }
 
-    let (times, clients) = (repeats(5, 100), repeats(16, 64));
-    let mut closed_loops = |model: &Model, whom: Whom, label: &str| {
+    let (times, clients) = match model.event_loop {
+        true if model.form.is_empty() => (repeats(2, 100), 64),
+        true => (repeats(1, 100), 64),
+        false => (repeats(5, 100), repeats(16, 64)),
+    };
+    let mut closed_loops = |model: &Model, whom: Whom, ask: Ask, label: &str| {
         tally.case(format!("{clients} clients in a closed loop{label}"), || {
             (0..times).try_for_each(|number| {
                 let before = Duration::from_millis(40 + 17 * (number as u64 % 7));
-                under_load(model, clients, before, whom)
+                under_load(model, clients, before, whom, ask)
                     .map_err(|why| format!("time {}: {why}", number + 1))
             })
         });
     };
-    closed_loops(model, Whom::First, "");
-    closed_loops(model, Whom::Group, ", the whole group");
+    closed_loops(model, Whom::First, closed_loop, "");
+    closed_loops(model, Whom::Group, closed_loop, ", the whole group");
+    if model.event_loop {
+        closed_loops(model, Whom::First, kept_loop, ", each on its connection");
+    }
     for (form, model) in &forms {
-        closed_loops(model, Whom::First, &format!(" {form}"));
+        closed_loops(model, Whom::First, closed_loop, &format!(" {form}"));
     }
     let note = format!("the closed loops: {clients} clients, {times} times");
     tally.report().map(|report| report.with_note(note))
@@ -217,7 +226,8 @@ fn being_sent(model: &Model) -> Result<(), String> {
 }
 
 fn waits_for_store(model: &Model, whom: Whom) -> Result<(), String> {
-    let server = whom.start(model, &["--store-delay", "400"])?;
+    let flags = ["--store-delay", "400", "--store-timeout", "60000"];
+    let server = whom.start(model, &flags)?;
     let mut stream = open(server.address)?;
     send(&mut stream, b"GET /guestbook HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     thread::sleep(MOMENT);
@@ -257,7 +267,7 @@ fn kept_alive(model: &Model) -> Result<(), String> {
     let mut idle = Vec::new();
     for _ in 0..4 {
         let mut stream = open(server.address)?;
-        send(&mut stream, b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        send(&mut stream, STAY)?;
         listen_until(&mut stream, |bytes| bytes.ends_with(SMALL.as_bytes()));
         idle.push(stream);
     }
@@ -276,6 +286,10 @@ fn kept_alive(model: &Model) -> Result<(), String> {
     Ok(())
 }
 
+/// A client that asks again and again until the server no longer answers: its address,
+/// whether the signal has been sent, and how many were answered.
+type Ask = fn(SocketAddr, &AtomicBool, &AtomicUsize) -> Result<(), String>;
+
 /// Clients ask again and again until the server is gone. Whoever had sent a request before
 /// the signal is answered; later ones are answered in full or not at all.
 fn under_load(
@@ -283,13 +297,14 @@ fn under_load(
     clients: usize,
     before: Duration,
     whom: Whom,
+    ask: Ask,
 ) -> Result<(), String> {
     let server = whom.start(model, &[])?;
     let (address, signalled) = (server.address, AtomicBool::new(false));
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
         let loops: Vec<_> = (0..clients)
-            .map(|_| scope.spawn(|| closed_loop(address, &signalled, &answered)))
+            .map(|_| scope.spawn(|| ask(address, &signalled, &answered)))
             .collect();
         thread::sleep(before);
         // On a machine that is busy enough nobody may have come yet.
@@ -299,10 +314,11 @@ fn under_load(
         });
         signalled.store(true, Ordering::SeqCst);
         let outcome = whom.terminate(&server).and_then(|()| ended(server));
-        for client in loops {
-            client.join().map_err(|_| "a client panicked")??;
-        }
-        begun.and(outcome)
+        let clients = loops.into_iter().try_for_each(|client| {
+            client.join().unwrap_or_else(|_| Err("a client panicked".into()))
+        });
+        // A server that did not end in time was killed, and its clients tell of that.
+        begun.and(outcome).and(clients)
     })
 }
 
@@ -347,6 +363,42 @@ fn closed_loop(
     Err("the server still answers".into())
 }
 
+/// The same on one connection for all requests, the last of which is answered with a close.
+fn kept_loop(
+    address: SocketAddr,
+    signalled: &AtomicBool,
+    answered: &AtomicUsize,
+) -> Result<(), String> {
+    let mut stream = match open(address) {
+        Err(_) if signalled.load(Ordering::SeqCst) => return Ok(()),
+        opened => opened?,
+    };
+    let begun = Instant::now();
+    while begun.elapsed() <= 3 * patience() {
+        send(&mut stream, STAY)?;
+        let was_in_time = !signalled.load(Ordering::SeqCst);
+        let heard = listen_until(&mut stream, |bytes| bytes.ends_with(SMALL.as_bytes()));
+        if heard.bytes.is_empty() && !was_in_time {
+            return Ok(());
+        }
+        if heard.bytes.is_empty() {
+            return Err(format!(
+                "a request from before the signal is not answered: {:?}",
+                heard.end
+            ));
+        }
+        small(&heard)?;
+        answered.fetch_add(1, Ordering::SeqCst);
+        if heard.response()?.closes() {
+            return match was_in_time && !signalled.load(Ordering::SeqCst) {
+                true => Err("closed before the signal".into()),
+                false => Ok(()),
+            };
+        }
+    }
+    Err("the server still answers".into())
+}
+
 /// The process that serves one client is told to end: it finishes before.
 fn one_child(model: &Model) -> Result<(), String> {
     let server = Server::start(model, &[])?;
@@ -386,13 +438,14 @@ fn one_worker(model: &Model) -> Result<(), String> {
 /// Workers are told to end, one after another, while more clients ask than there are
 /// workers, for longer than the grace lasts: nothing at all is lost.
 fn one_worker_under_load(model: &Model) -> Result<(), String> {
-    let server = Server::start(model, &["--grace", "300"])?;
+    let server = Server::start(model, &["--grace", "1000"])?;
     let load = Load::default();
     load.during(server.address, model.workers + 4, || {
-        for _ in 0..3 {
+        for _ in 0..repeats(2, 5) {
             let victim = *server.workers().first().ok_or("there is no worker")?;
             process::signal(victim, Signal::TERM)?;
-            thread::sleep(Duration::from_millis(600));
+            // Longer than the grace.
+            thread::sleep(Duration::from_millis(1200));
             replaced(model, &server, victim)?;
         }
         Ok(())

@@ -4,13 +4,13 @@
 use std::thread;
 use std::time::Duration;
 
-use super::crowd::{self, Member, Size};
+use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
 use crate::client::open_small;
 use crate::model::Model;
 use crate::patience::patience;
 use crate::process;
-use crate::report::{Report, Tally};
+use crate::report::{Report, Tally, repeats};
 use crate::root::BIG;
 use crate::server::Server;
 
@@ -26,33 +26,38 @@ const SIP: usize = 120;
 struct Cost {
     /// Memory for each, in KiB.
     memory: u64,
-    /// How long a fresh client waited.
-    outage: Duration,
+    /// How the others fared.
+    others: Waits,
 }
 
 /// A crowd for which the server has places, and one that takes all of them.
 pub fn run(model: &Model) -> Result<Report, String> {
     crowd::allow_many_descriptors();
-    let sizes = crowd::sizes(model);
+    let sizes = crowd::sizes(model, crowd::reading_slowly(model));
     let mut cases = Cases::new();
     for size in sizes.clone() {
         cases.add(size.of("slow readers"), move || slow_readers(model, size));
     }
     let mut tally = Tally::default();
-    let (mut waits, mut memory) = (Vec::new(), 0);
+    let (mut waits, mut memory, mut beside) = (Vec::new(), 0, Waits::default());
     for (size, (name, outcome)) in sizes.iter().zip(cases.run()) {
         tally.case(name, || {
             let cost = outcome?;
             memory = cost.memory.max(memory);
-            if matches!(size, Size::All(_)) {
-                waits.push(("slow readers", cost.outage));
+            match size {
+                Size::All(_) => waits.push(("slow readers", cost.others.slowest)),
+                Size::Part(_) => beside = cost.others,
             }
             Ok(())
         });
     }
     let mut report = crowd::measured(model, tally.report()?, &waits);
+    if model.event_loop {
+        report.note = crowd::how_many(&sizes, repeats(100, 1000));
+    }
     let each = format!("{memory} KiB for each slow reader");
     report.measured = match report.measured.as_str() {
+        "" if model.event_loop => format!("{}; {each}", crowd::served(beside, "them")),
         "" => each,
         waited => format!("{waited}; {each}"),
     };
@@ -70,9 +75,8 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
         let request = b"GET /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         members.push(Member::new(stream, request)?);
     }
-    let (pid, address) = (server.pid(), server.address);
-    let outage =
-        thread::spawn(move || crowd::fresh_client(address, DEADLINE + 2 * patience()));
+    let pid = server.pid();
+    let others = Others::begin(server.address, size, DEADLINE + 2 * patience());
     let grown = thread::spawn(move || {
         // The kernel's buffers are full by now, and the server waits.
         thread::sleep(Duration::from_secs(1));
@@ -83,7 +87,7 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
         0 => !member.is_reset(),
         _ => member.sip(SIP) && !member.is_reset(),
     });
-    let outage = outage.join().map_err(|_| "the fresh client panicked")??;
+    let others = others.end()?;
     let grown = grown.join().map_err(|_| "the watch panicked")?;
     let memory = grown / size.clients() as u64;
     if memory > EACH {
@@ -95,10 +99,11 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
             return Err(format!("client {number}: the write deadline does not fire"));
         }
     }
-    if matches!(size, Size::Part(_)) && outage > DEADLINE {
-        return Err(format!("a fresh client waited {outage:?}, although places were left"));
+    if matches!(size, Size::Part(_)) && others.slowest > DEADLINE {
+        let waited = others.slowest;
+        return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }
     drop(members);
     server.finish()?;
-    Ok(Cost { memory, outage })
+    Ok(Cost { memory, others })
 }

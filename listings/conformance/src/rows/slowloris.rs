@@ -3,10 +3,9 @@
 //! the model has places for them.
 
 use std::net::TcpStream;
-use std::thread;
 use std::time::Duration;
 
-use super::crowd::{self, Member, Size};
+use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
 use crate::client::{listen_until, open, send};
 use crate::model::Model;
@@ -49,7 +48,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     let mut cases = Cases::new();
     let mut are_all = Vec::new();
     for drip in [&HEAD, &BODY] {
-        for size in crowd::sizes(model) {
+        for size in crowd::sizes(model, crowd::dripping(model)) {
             are_all.push(matches!(size, Size::All(_)).then_some(drip.deadline_is));
             let name = size.of(&format!("dripping {}", drip.name));
             cases.add(name, move || dripping(model, drip, size));
@@ -62,20 +61,32 @@ pub fn run(model: &Model) -> Result<Report, String> {
         cases.add(name, move || kept_alive(model, many));
     }
     let mut tally = Tally::default();
-    let mut waits = Vec::new();
+    let (mut waits, mut beside) = (Vec::new(), Waits::default());
     let whats = are_all.into_iter().chain([None, None]);
     for (what, (name, outcome)) in whats.zip(cases.run()) {
         tally.case(name, || {
-            let outage = outcome?;
-            waits.extend(what.map(|what| (what, outage)));
+            let others = outcome?;
+            match what {
+                Some(what) => waits.push((what, others.slowest)),
+                None => {
+                    beside.clients += others.clients;
+                    beside.slowest = beside.slowest.max(others.slowest);
+                }
+            }
             Ok(())
         });
     }
-    Ok(crowd::measured(model, tally.report()?, &waits))
+    let mut report = crowd::measured(model, tally.report()?, &waits);
+    if model.event_loop {
+        let most = crowd::dripping(model);
+        report.note = crowd::how_many(&crowd::sizes(model, most), most);
+        report.measured = crowd::served(beside, "them");
+    }
+    Ok(report)
 }
 
-/// Clients that drip; returns how long a fresh client waited.
-fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Duration, String> {
+/// Clients that drip; returns how the others fared.
+fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Waits, String> {
     let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
     let mut members = Vec::new();
     for number in 0..size.clients() {
@@ -83,14 +94,12 @@ fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Duration, String> 
             open(server.address).map_err(|why| format!("client {number}: {why}"))?;
         members.push(Member::new(stream, drip.first)?);
     }
-    let (address, deadline) = (server.address, drip.deadline);
-    let outage =
-        thread::spawn(move || crowd::fresh_client(address, deadline + 2 * patience()));
+    let others = Others::begin(server.address, size, drip.deadline + 2 * patience());
     crowd::linger(&mut members, drip.deadline + patience(), |_, member| {
         member.drip(b'x');
         member.sip(4096)
     });
-    let outage = outage.join().map_err(|_| "the fresh client panicked")??;
+    let others = others.end()?;
     let allowed = match Tier::of_this_run() {
         Tier::Long => drip.deadline + Duration::from_secs(1),
         Tier::Test | Tier::Ci => drip.deadline + patience(),
@@ -110,15 +119,16 @@ fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Duration, String> 
             return Err(format!("client {number} is answered {}", response.status));
         }
     }
-    if matches!(size, Size::Part(_)) && outage > BODY.deadline {
-        return Err(format!("a fresh client waited {outage:?}, although places were left"));
+    if matches!(size, Size::Part(_)) && others.slowest > BODY.deadline {
+        let waited = others.slowest;
+        return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }
     server.finish()?;
-    Ok(outage)
+    Ok(others)
 }
 
 /// Clients that connect and say nothing, as browsers do in advance.
-fn silent(model: &Model, many: usize) -> Result<Duration, String> {
+fn silent(model: &Model, many: usize) -> Result<Waits, String> {
     let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
     let silent: Vec<TcpStream> =
         (0..many).map(|_| open(server.address)).collect::<Result<_, _>>()?;
@@ -126,12 +136,12 @@ fn silent(model: &Model, many: usize) -> Result<Duration, String> {
     let outage = crowd::fresh_client(server.address, 4 * patience())?;
     drop(silent);
     server.finish()?;
-    Ok(outage)
+    Ok(Waits { clients: 1, slowest: outage })
 }
 
 /// Each client gets its file and stays. The idle time that is allowed is a minute, so that a
 /// server without places for all of them has to close idle connections to serve the next.
-fn kept_alive(model: &Model, many: usize) -> Result<Duration, String> {
+fn kept_alive(model: &Model, many: usize) -> Result<Waits, String> {
     let server = Server::start(model, &[])?;
     let mut idle = Vec::new();
     for number in 0..many {
@@ -150,5 +160,5 @@ fn kept_alive(model: &Model, many: usize) -> Result<Duration, String> {
     let outage = crowd::fresh_client(server.address, patience())?;
     drop(idle);
     server.finish()?;
-    Ok(outage)
+    Ok(Waits { clients: 1, slowest: outage })
 }

@@ -11,6 +11,8 @@ pub enum By {
     Process,
     /// One of four processes that are there from the start.
     Pool,
+    /// One thread for all.
+    Loop,
 }
 
 /// A mistake.
@@ -34,10 +36,20 @@ pub enum Fault {
     InterruptedIsGone,
     /// Row 7: believes that what it sends is always sent whole.
     SendsWhole,
+    /// Row 7, loop: forgets what the kernel did not take.
+    ForgetsRest,
+    /// Row 5, loop: waits for edges, and reads once for each.
+    ReadsOnce,
     /// Row 8: tries again at once when accept fails, and says so each time.
     Spins,
     /// Row 8: ends when accept fails.
     GivesUp,
+    /// Row 8, loop: waits for the listener although it cannot accept.
+    SpinsAtTheDoor,
+    /// Row 9, a thread for each: ends when clone fails.
+    DiesOfClone,
+    /// Row 9, loop: ends when epoll_ctl fails for one client.
+    EndsWithEpoll,
     /// Row 9, forking: ends when fork fails.
     DiesOfFork,
     /// Row 9, forking: tries again and again when fork fails, instead of dropping the client.
@@ -62,6 +74,16 @@ pub enum Fault {
     PatientWithStore,
     /// Row 15: asks the store again when it got no answer.
     AsksAgain,
+    /// Row 15, loop: waits for the store's reply before it goes on.
+    BlocksInStore,
+    /// Row 15, loop: gives the reply to a caller who has gone to the next one.
+    MixesReplies,
+    /// Row 15, loop: calls a store that does not answer again at once.
+    Hammers,
+    /// Row 16, loop: accepts as long as somebody comes.
+    AcceptsOn,
+    /// Row 16, loop: closes what seems idle without a look at what has arrived.
+    HangsUp,
     /// Row 16: ends at once.
     EndsAtOnce,
     /// Row 16: waits for clients that say nothing, for all its time of grace.
@@ -84,4 +106,8 @@ pub enum Fault {
     CachesForEver,
     /// Row 27: closes while the client is still sending.
     ClosesHastily,
+    /// Row 28, loop: goes on with a client as long as it has something to say.
+    Starves,
+    /// Row 29, loop: looks up ten times a second.
+    Ticks,
 }

@@ -56,8 +56,11 @@ impl Files {
                 openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::BENEATH)
             }),
         };
-        // Whatever the reason, for the client there is no such file.
-        let file = File::from(opened.map_err(|_| io::ErrorKind::NotFound)?);
+        // But for a shortage, whatever the reason, for the client there is no such file.
+        let file = File::from(opened.map_err(|error| match error {
+            Errno::MFILE | Errno::NFILE => io::Error::from(error),
+            _ => io::ErrorKind::NotFound.into(),
+        })?);
         let metadata = file.metadata()?;
         let kind = match metadata.file_type() {
             kind if kind.is_file() => Kind::File,

@@ -2,18 +2,22 @@
 //! lets it pass checks nothing.
 //!
 //! Without a fault it is a plain server over the book's core, with a thread or a process for
-//! each connection or with a pool of processes, and passes every row. No chapter shows it: it has no cache, opens a connection to the store
-//! for each page, and looks at its flag 1,000 times a second.
+//! each connection, with a pool of processes, or with one thread for all, and passes every
+//! row. No chapter shows it: it has no cache, and all but the loop open a connection to the
+//! store for each page and look at a flag 1,000 times a second while they serve.
 //!
 //! | file | noun |
 //! | --- | --- |
 //! | `fault.rs` | [`Fault`](fault::Fault): the mistakes |
 //! | `serve.rs` | one connection, and a thread for each |
+//! | `event_loop.rs` | one thread for all |
 //! | `processes.rs` | a process for each, and a pool of processes |
 //! | `stop.rs` | SIGTERM |
 //! | `input.rs` | bytes as a careless parser would read them |
 //! | `files.rs`, `shop.rs` | the files, and the store |
 
+#[cfg(target_os = "linux")]
+mod event_loop;
 #[cfg(target_os = "linux")]
 mod fault;
 #[cfg(target_os = "linux")]

@@ -13,6 +13,7 @@ use flags::ServerFlags;
 use guestbook::{Finish, Guest, Job, Now, Out, Settings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::event_loop;
 use crate::fault::{By, Fault};
 use crate::files::Files;
 use crate::input::Input;
@@ -26,9 +27,9 @@ pub const TICK: Duration = Duration::from_millis(1);
 
 /// What all connections share.
 pub struct House {
-    files: Files,
-    shop: Shop,
-    settings: Settings,
+    pub files: Files,
+    pub shop: Shop,
+    pub settings: Settings,
     pub fault: Option<Fault>,
     pub stop: Stop,
     pub listener: TcpListener,
@@ -72,6 +73,7 @@ pub fn run(flags: &ServerFlags, fault: Option<Fault>, by: By) -> Result<(), Stri
         By::Thread => threads(house).map_err(|error| format!("accept: {error}")),
         By::Process => processes::one_each(&house).map_err(|error| error.to_string()),
         By::Pool => processes::pool(&house).map_err(|error| error.to_string()),
+        By::Loop => event_loop::run(&house).map_err(|error| error.to_string()),
     }
 }
 
@@ -82,10 +84,18 @@ fn threads(house: House) -> io::Result<()> {
             Next::Client(stream) => {
                 let house = Arc::clone(&house);
                 CONNECTIONS.fetch_add(1, Ordering::SeqCst);
-                thread::spawn(move || {
+                let fault = house.fault;
+                let started = thread::Builder::new().spawn(move || {
                     house.serve(stream);
                     CONNECTIONS.fetch_sub(1, Ordering::SeqCst);
                 });
+                // The connection went with the thread that does not exist.
+                if let Err(error) = started {
+                    CONNECTIONS.fetch_sub(1, Ordering::SeqCst);
+                    if fault == Some(Fault::DiesOfClone) {
+                        return Err(error);
+                    }
+                }
             }
             Next::Nobody => {}
             Next::End => break,
@@ -113,13 +123,26 @@ impl House {
                 if is_to_stop {
                     return Ok(Next::End);
                 }
-                thread::sleep(TICK);
+                match self.by {
+                    By::Thread => self.wait_for_somebody(),
+                    _ => thread::sleep(TICK),
+                }
             }
             Err(error) if self.fault == Some(Fault::GivesUp) => return Err(error),
             Err(error) if self.fault == Some(Fault::Spins) => eprintln!("accept: {error}"),
             Err(_) => thread::sleep(100 * TICK),
         }
         Ok(Next::Nobody)
+    }
+
+    /// Waits for a client or a signal.
+    fn wait_for_somebody(&self) {
+        let mut both = [
+            PollFd::new(&self.listener, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.stop.as_fd(), PollFlags::IN),
+        ];
+        // Where it fails, the next look tells.
+        let _ = poll(&mut both, None);
     }
 
     /// Whether somebody waits in the queue.

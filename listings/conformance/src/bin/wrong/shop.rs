@@ -13,8 +13,8 @@ use crate::fault::Fault;
 /// Where the store is, and how to ask it.
 #[derive(Debug)]
 pub struct Shop {
-    address: SocketAddr,
-    timeout: Duration,
+    pub address: SocketAddr,
+    pub timeout: Duration,
     fault: Option<Fault>,
     /// Keeps the embedded store running.
     _embedded: Option<Embedded>,

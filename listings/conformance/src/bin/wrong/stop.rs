@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT, looked for now and then: no handler, and no thread that a fork would
 //! leave behind.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -19,6 +20,11 @@ impl Stop {
         signals.thread_block()?;
         SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map(Self)
+    }
+
+    /// The descriptor that a signal makes readable.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Whether one came.
