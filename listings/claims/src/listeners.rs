@@ -297,6 +297,26 @@ pub const CLAIMS: &[Claim] = &[
         }),
     },
     Claim {
+        id: "tcp-info-counts-a-listeners-queue",
+        sentence: "For a listener, TCP_INFO says how many wait in its accept queue.",
+        chapter: "iterative.md",
+        kernels: All,
+        source: "tcp(7), TCP_INFO; the kernel's tcp_get_info; ss(8), Recv-Q",
+        counter: "one of them was accepted",
+        check: linux!(|case| {
+            let listener = listener(4)?;
+            let clients = [knock(&listener)?, knock(&listener)?, knock(&listener)?];
+            for client in &clients {
+                connected(client, LONG);
+            }
+            if case.is_counter() {
+                listener.accept()?;
+            }
+            let number = raw::unacknowledged(&listener)?;
+            seen(number == 3, format!("{number} wait, after 3 have connected"))
+        }),
+    },
+    Claim {
         id: "accept-hands-over-the-departed",
         sentence: "accept(2) hands over a connection that its client has already reset; \
             recv(2) tells, with ECONNRESET.",

@@ -50,6 +50,28 @@ pub fn fork_and_wait(then: impl FnOnce() -> i32) -> nix::Result<Pid> {
     }
 }
 
+/// The field of TCP_INFO that counts what is unacknowledged, and at a listener who waits.
+///
+/// # Errors
+/// What getsockopt(2) answers.
+pub fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
+    let mut info = [0_u32; size_of::<libc::tcp_info>() / 4];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes up to `length` bytes into `info`, and their number into
+    // `length`; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result)?;
+    Ok(info[std::mem::offset_of!(libc::tcp_info, tcpi_unacked) / 4])
+}
+
 /// How many signals were handled, and the thread that handled the last.
 pub static HANDLED: AtomicU32 = AtomicU32::new(0);
 /// The thread that handled the last signal.

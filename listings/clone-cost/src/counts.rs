@@ -102,10 +102,10 @@ pub fn processors() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).rev().filter(|cpu| allowed.is_set(*cpu)).collect())
 }
 
-/// Keeps the calling thread, and whom it makes, on one processor.
-pub fn stay_on(processor: usize) -> io::Result<()> {
-    let mut one = CpuSet::new();
-    one.set(processor);
-    sched_setaffinity(None, &one)?;
+/// Keeps the calling thread, and whom it makes, on these processors.
+pub fn stay_on(processors: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    processors.iter().for_each(|processor| set.set(*processor));
+    sched_setaffinity(None, &set)?;
     Ok(())
 }

@@ -78,7 +78,8 @@ pub fn of_writing(memory: &mut Memory, pages: Range<usize>, value: u8) -> io::Re
 }
 
 fn write(memory: &mut Memory, pages: usize) -> io::Result<i64> {
-    // Once elsewhere: our own stack has such pages, too, and they are not to be counted.
+    // A warm-up: the code itself faults on its own stack the first time, and those faults are
+    // not to be counted.
     of_writing(memory, pages..pages + 1, 1)?;
     of_writing(memory, 0..pages, 2)
 }
@@ -113,6 +114,6 @@ impl fmt::Display for Compared {
         writeln!(f, "{title:<15}{:>11}{:>11}", "a process", "a thread")?;
         writeln!(f, "{:<15}{:>11}{:>11}", "page tables", kib(process), kib(thread))?;
         writeln!(f, "{writes:<15}{:>11}{:>11}", faults(process), faults(thread))?;
-        write!(f, "{:<15}{:>11}{:>11}", "of these, ours", process.seen, thread.seen)
+        write!(f, "{:<15}{:>11}{:>11}", "the maker sees", process.seen, thread.seen)
     }
 }

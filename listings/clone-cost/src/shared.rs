@@ -75,12 +75,14 @@ pub fn probe(flags: c_int) -> io::Result<Shared> {
         wait_for(Pid::from_raw(id).expect("the id of a child"))?;
     }
     // ANCHOR_END: probe
+    // ANCHOR: looks
     let shared = Shared {
         memory: work.number == 42,
         files: rustix::io::fcntl_getfd(&file).is_err(),
         folder: env::current_dir()? != folder,
         process: work.process == std::process::id() as c_int,
     };
+    // ANCHOR_END: looks
     env::set_current_dir(folder)?;
     if shared.files {
         std::mem::forget(file); // the child has closed it

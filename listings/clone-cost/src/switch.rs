@@ -84,7 +84,7 @@ pub fn switch(between: Between, cores: usize) -> io::Result<Turn> {
         let why = format!("only {} of {cores} processors may be used", allowed.len());
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     };
-    stay_on(allowed[0])?;
+    stay_on(&allowed[..1])?;
     match between {
         Between::Processes => processes(10_000, other),
         Between::Threads => threads(10_000, other),
@@ -155,7 +155,7 @@ fn processes(turns: u32, other: usize) -> io::Result<Turn> {
             // Or we would wait for a parent that has failed.
             drop((question, answers));
             let served =
-                stay_on(other).and_then(|()| answer(turns, &mut questions, &mut reply));
+                stay_on(&[other]).and_then(|()| answer(turns, &mut questions, &mut reply));
             leave(i32::from(served.is_err()))
         }
         ForkResult::Parent { child } => {
@@ -175,7 +175,7 @@ fn threads(turns: u32, other: usize) -> io::Result<Turn> {
     let (mut questions, mut question) = io::pipe()?;
     let (mut answers, mut reply) = io::pipe()?;
     let serve = move || {
-        stay_on(other)?;
+        stay_on(&[other])?;
         answer(turns, &mut questions, &mut reply)?;
         Switches::mine()
     };
@@ -209,7 +209,7 @@ fn condvar(turns: u32, other: usize) -> io::Result<Turn> {
     let table = Turns { whose: Mutex::new(true), changed: Condvar::new() };
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            stay_on(other)?;
+            stay_on(&[other])?;
             (0..turns).for_each(|_| table.take(false));
             Switches::mine()
         });

@@ -38,7 +38,7 @@ fn a_childs_writes_fault_once_a_page_and_a_threads_do_not() {
         line.unwrap_or_else(|| panic!("{printed}")).split_whitespace().collect::<Vec<_>>()
     };
     assert_eq!(line("100 writes"), ["100", "faults", "0", "faults"], "{printed}");
-    assert_eq!(line("of these, ours"), ["0", "100"], "{printed}");
+    assert_eq!(line("the maker sees"), ["0", "100"], "{printed}");
     let kib: Vec<usize> =
         line("page tables").iter().filter_map(|word| word.parse().ok()).collect();
     let entries = (256 << 20) / rustix::param::page_size() * 8 / 1024;

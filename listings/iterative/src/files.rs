@@ -47,6 +47,8 @@ struct Kept {
     cache: Mutex<FileCache<File>>,
     /// There is a file again, or no more is to be waited for.
     changed: Condvar,
+    /// A thread is told so: in a program of one thread nobody is, and it costs a call.
+    is_watched: AtomicBool,
 }
 
 impl Files {
@@ -69,7 +71,11 @@ impl Files {
         );
         let has_openat2 = !matches!(probe, Err(Errno::NOSYS | Errno::PERM));
         let cache = FileCache::new(if cached { KEPT } else { 0 }, FRESH_FOR);
-        let kept = Kept { cache: Mutex::new(cache), changed: Condvar::new() };
+        let kept = Kept {
+            cache: Mutex::new(cache),
+            changed: Condvar::new(),
+            is_watched: AtomicBool::new(false),
+        };
         Ok(Self { root: Arc::new(root), kept: Arc::new(kept), has_openat2 })
     }
 
@@ -92,7 +98,8 @@ impl Files {
         let file = File(Arc::new(file));
         if kind == Kind::File {
             let mut cache = self.cache();
-            if cache.expires_at().is_none() {
+            if cache.expires_at().is_none() && self.kept.is_watched.load(Ordering::Relaxed)
+            {
                 self.kept.changed.notify_one();
             }
             cache.insert(path, file.clone(), meta, now);
@@ -117,6 +124,7 @@ impl Files {
     // ANCHOR: keep-expiring
     pub fn keep_expiring(&self, over: &AtomicBool) {
         let mut cache = self.cache();
+        self.kept.is_watched.store(true, Ordering::Relaxed);
         while !over.load(Ordering::Relaxed) {
             let now = Instant::now();
             cache.expire(now);

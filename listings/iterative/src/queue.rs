@@ -1,10 +1,9 @@
 //! The queue in front of accept: whether somebody is in it, and how many.
 
-use std::fs;
-use std::os::fd::AsFd;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::fstat;
 
 /// Whether a connection is in the accept queue.
 // ANCHOR: somebody-waits
@@ -14,19 +13,45 @@ pub fn somebody_waits(listener: impl AsFd) -> bool {
 }
 // ANCHOR_END: somebody-waits
 
-/// How many connections are in the accept queue, as `/proc/net/tcp` says; none when it does
-/// not (no `/proc`, or no descriptor to read it with).
+/// How many connections are in the accept queue, as `ss -l` shows it: for a listener, TCP_INFO
+/// (tcp(7)) has the length of its queue in the place of what is unacknowledged. None if this
+/// is no TCP socket.
+// ANCHOR: how-many-wait
+#[expect(unsafe_code, reason = "neither rustix nor nix knows this option")]
 pub fn how_many_wait(listener: impl AsFd) -> Option<u64> {
-    let inode = fstat(listener).ok()?.st_ino.to_string();
-    ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| {
-        let table = fs::read_to_string(table).ok()?;
-        table.lines().find_map(|line| {
-            // sl, local, remote, state, send queue:receive queue, and five columns later the
-            // inode.
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            let (_, waiting) = columns.get(4)?.split_once(':')?;
-            let is_ours = columns.get(9) == Some(&inode.as_str());
-            is_ours.then(|| u64::from_str_radix(waiting, 16).ok())?
-        })
-    })
+    let mut info = [0_u32; size_of::<libc::tcp_info>() / 4];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes up to `length` bytes into `info` and what they were into
+    // `length`. Both are ours and outlive the call, and it keeps no pointer to them.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then(|| info[offset_of!(libc::tcp_info, tcpi_unacked) / 4].into())
+}
+// ANCHOR_END: how-many-wait
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn those_who_have_connected_are_counted_until_they_are_accepted() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        assert_eq!(how_many_wait(&listener), Some(0));
+        let _clients = [(); 3].map(|()| TcpStream::connect(address).expect("to connect"));
+        assert_eq!(how_many_wait(&listener), Some(3));
+        let _accepted = listener.accept().expect("to accept");
+        assert_eq!(how_many_wait(&listener), Some(2));
+        let (pipe, _) = std::io::pipe().expect("a pipe");
+        assert_eq!(how_many_wait(pipe), None);
+    }
 }

@@ -16,11 +16,11 @@ use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
 
 use crate::{House, Interest, Ready};
 
-/// How many calls a client may make before it is the next one's turn.
+/// How many steps a client may make before it is the next one's turn.
 const TURN: usize = 16;
 /// A file of no more than this many bytes goes out together with its head.
 pub(crate) const SMALL: u64 = 16 * 1024;
-/// How much of a large file one call may send, in bytes.
+/// How much of a large file goes out in one turn, in bytes.
 const AT_ONCE: u64 = 256 * 1024;
 
 /// What a client is to do after its turn.
@@ -46,6 +46,8 @@ pub struct Client {
     /// The client has ended its side, and all that it sent was read.
     has_ended: bool,
     is_draining: bool,
+    /// It is among those who have a turn in the next round.
+    pub(crate) is_queued: bool,
     /// All is said; what the client still sends is thrown away, until then at most.
     lingers_until: Option<Instant>,
 }
@@ -60,6 +62,7 @@ impl Client {
             may_write: true,
             has_ended: false,
             is_draining: false,
+            is_queued: false,
             lingers_until: None,
         }
     }
@@ -101,7 +104,11 @@ impl Client {
             } else if self.may_write
                 && let Some(out) = self.guest.take_output()
             {
+                let is_large = matches!(&out, Out::File { len, .. } if *len > SMALL);
                 self.send(out, house);
+                if is_large && self.may_write {
+                    return Next::Again;
+                }
             } else if let Some(job) = self.guest.take_job() {
                 self.work(job, slot, house);
             } else if self.may_read && self.guest.room() > 0 {

@@ -90,7 +90,7 @@ impl House {
     pub fn admit(&mut self, socket: OwnedFd) -> usize {
         let guest = Guest::new(self.settings, self.store.timeout(), self.now);
         let slot = self.clients.insert(Client::new(socket, guest));
-        self.turns.push_back(slot);
+        self.queue(slot);
         slot
     }
 
@@ -99,6 +99,12 @@ impl House {
     pub fn serve(&mut self, slot: usize, ready: Ready) -> After {
         let Some(mut client) = self.clients.take(slot) else { return After::Nothing };
         client.is_ready(ready);
+        if client.is_queued && ready != Ready::NOTHING {
+            // Its turn comes in this round as it is: nobody has two.
+            self.clients.put_back(slot, client);
+            return After::Nothing;
+        }
+        client.is_queued = false;
         let next = client.go_on(slot, self);
         if next == Next::Over {
             return After::Retire(self.leaves(slot, *client));
@@ -108,12 +114,22 @@ impl House {
         match next {
             Next::Wait(interest) => After::Arm(interest),
             _ => {
-                self.turns.push_back(slot);
+                self.queue(slot);
                 After::Nothing
             }
         }
     }
     // ANCHOR_END: serve
+
+    /// This client has a turn in the next round, and one only.
+    fn queue(&mut self, slot: usize) {
+        if let Some(client) = self.clients.get_mut(slot)
+            && !client.is_queued
+        {
+            client.is_queued = true;
+            self.turns.push_back(slot);
+        }
+    }
 
     /// Puts a client out, whatever it was doing. Its socket is to be closed.
     pub fn dismiss(&mut self, slot: usize) -> Option<OwnedFd> {
@@ -168,7 +184,7 @@ impl House {
         while let Some(slot) = self.timers.late(self.now.mono) {
             if let Some(client) = self.clients.get_mut(slot) {
                 client.guest().expired(self.now);
-                self.turns.push_back(slot);
+                self.queue(slot);
             }
         }
     }
@@ -195,7 +211,7 @@ impl House {
         while let Some((name, result)) = self.store.next_done() {
             if let Some(client) = self.clients.who_made(name) {
                 client.guest().stored(result, self.now);
-                self.turns.push_back(name.slot);
+                self.queue(name.slot);
             }
         }
     }
@@ -209,7 +225,7 @@ impl House {
                 // What has arrived before the signal is still read.
                 client.is_ready(Ready { read: true, ..Ready::NOTHING });
             }
-            self.turns.push_back(slot);
+            self.queue(slot);
         }
     }
 

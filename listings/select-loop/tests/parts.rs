@@ -116,7 +116,7 @@ fn a_store_that_leaves_without_a_word_is_left_alone_for_a_while() {
     let [a, b, _] = names();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
     let mut link = StoreLink::new(listener.local_addr().expect("an address"), TIMEOUT);
-    let mut next = || {
+    let next = || {
         let (mut store, _) = listener.accept().expect("the link connects");
         store.read_exact(&mut [0; 16]).expect("the call");
         store

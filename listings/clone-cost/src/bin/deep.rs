@@ -56,7 +56,7 @@ mod deep {
             for _ in 0..16 {
                 scope.spawn(|| {
                     here.wait();
-                    down(top(), 1024);
+                    down(top(), 1024); // KiB
                     back.wait();
                     done.wait();
                 });

@@ -46,7 +46,7 @@ mod lost {
     }
 
     // ANCHOR: at-once
-    /// Wrong: takes it that the kernel takes everything.
+    /// Wrong: assumes that the kernel takes everything.
     fn send_at_once(client: &mut TcpStream, page: &[u8]) -> io::Result<()> {
         client.write(page).map(drop)
     }

@@ -34,7 +34,7 @@ mod few {
 
     // ANCHOR: few
     pub fn run() -> io::Result<()> {
-        println!("one has something, and idle are");
+        println!("idle sockets beside the ready one");
         for idle in [10, 100, 1000] {
             let sockets: Vec<UdpSocket> = (0..=idle)
                 .map(|_| UdpSocket::bind("127.0.0.1:0"))
