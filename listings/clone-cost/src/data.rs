@@ -89,8 +89,7 @@ pub struct Environment {
     /// quiet machine has 0 before.
     pub load: [String; 2],
     /// How it was scheduled: SCHED_OTHER is the ordinary way. With SCHED_FIFO (chrt -f 1) a
-    /// busy machine disturbs little, but a spawned program runs to its end before its maker
-    /// does again.
+    /// busy machine disturbs little.
     pub policy: String,
     /// Whether this program was built with optimization.
     pub optimized: bool,

@@ -89,7 +89,7 @@ pub fn draw(data: &Data) -> String {
 
 const HEAD: &str = "<svg class=\"figure\" viewBox=\"0 0 760 396\" role=\"img\" \
     aria-labelledby=\"clone-cost-title\" xmlns=\"http://www.w3.org/2000/svg\">\n\
-    <title id=\"clone-cost-title\">What the call costs that makes a process or a thread, by the \
+    <title id=\"clone-cost-title\">What it costs to make a process or a thread: the call, by the \
     memory that is resident</title>\n";
 const DOT: &str = "<circle r=\"4\" fill=\"currentColor\" ";
 const CIRCLE: &str = "<circle class=\"fig-a\" r=\"4.5\" ";

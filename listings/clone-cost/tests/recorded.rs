@@ -72,7 +72,8 @@ fn what_the_chapter_says_is_in_the_data() {
     near(private(1024, fork) / private(64, fork), 8.0, 60.0, "sixteen times the memory");
     near(private(1024, thread) / private(0, thread), 0.5, 6.0, "a thread does not grow");
     near(private(1024, spawn) / private(0, spawn), 0.4, 4.0, "spawn does not grow");
-    near(private(256, fork) / private(256, spawn), 1.5, 200.0, "fork overtakes spawn");
+    near(private(0, spawn) / private(0, fork), 1.2, 20.0, "spawn, no memory");
+    near(private(64, fork) / private(64, spawn), 1.2, 50.0, "fork overtakes spawn");
     let huge = made(&data, Kind::Huge, 1024, fork);
     near(private(1024, fork) / huge, 10.0, 300.0, "huge pages");
     let shared = |mib| made(&data, Kind::Shared, mib, fork);

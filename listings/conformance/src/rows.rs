@@ -83,7 +83,7 @@ pub static ROWS: &[Row] = &[
     row(23, "races", "none", Some(races::run), None),
     row(24, "a server that stalls under the load generator", "the stall shows; counts exact", None, None),
     row(25, "attacks on the book's own server", "refused; no child left", None, None),
-    row(26, "odd files: FIFO, device; truncated, replaced, deleted", "refused; connection ends; new content served", Some(odd_files::run), None),
+    row(26, "odd files: FIFO, device; truncated, replaced, deleted", "refused; connection ends; new content served", Some(odd_files::run), None).in_each_form(),
     row(27, "413 and 431 to a client that is still sending", "the client reads the response", Some(refusals::run), None).in_each_form(),
     row(28, "a greedy client", "the others are served meanwhile", Some(fairness::run), None).in_each_form(),
     row(29, "nothing to do", "no wake-up, no tick of processor time", Some(idle::run), None).in_each_form(),

@@ -135,10 +135,14 @@ impl EpollLoop {
         if self.interests.arm_store(store.connection(), store.waits_for()).is_err() {
             self.house.give_up_store();
         }
-        let time = self.house.time_left(self.door.opens_at()).map(timespec);
-        match epoll::wait(&self.interests, spare_capacity(events), time.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+        loop {
+            let time = self.house.time_left(self.door.opens_at()).map(timespec);
+            match epoll::wait(&self.interests, spare_capacity(events), time.as_ref()) {
+                Ok(_) => return Ok(()),
+                // We were stopped and go on (signal(7)). That says nothing about anybody.
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     // ANCHOR_END: wait

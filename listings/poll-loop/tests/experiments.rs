@@ -46,7 +46,7 @@ fn number(text: &str) -> f64 {
 fn poll_takes_longer_with_every_idle_descriptor() {
     let printed = run(env!("CARGO_BIN_EXE_poll-few"), &[]);
     let took = |idle: &str| number(line(&printed, idle).split_once("took").unwrap().1);
-    assert!(took("1000:") > 2.0 * took(" 10:"), "{printed}");
+    assert!(took("1000:") > 10.0 * took(" 10:"), "{printed}");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn the_ratios_in_the_text_are_those_of_the_table() {
         ("At 1000 it is ", ratio(tcp, "1000"), " times"),
         ("at 10 it is ", ratio(tcp, "10"), " times"),
         (
-            "15,000 eventfds in place of connections cost poll ",
+            "15,000 eventfds instead of connections cost poll ",
             ratio(eventfd, "15,000"),
             " times what",
         ),

@@ -23,7 +23,6 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use iterative::{
@@ -101,11 +100,12 @@ impl Pool {
         let queue = Arc::new(Queue::new(size));
         for _ in 0..size {
             let (listener, queue) = (Arc::clone(&self.listener), Arc::clone(&queue));
-            let pattern = Arc::clone(pattern);
+            let (threads, pattern) = (Arc::clone(&self.threads), Arc::clone(pattern));
             self.threads.spawn(move || {
                 survive(|| {
                     let mut worker = pattern.another();
-                    let others = || queue.somebody_waits() || somebody_waits(&*listener);
+                    let outside = || threads.keep_waiting() && somebody_waits(&*listener);
+                    let others = || queue.somebody_waits() || outside();
                     while let Some(client) = queue.pop() {
                         worker.serve(&client, &others);
                     }
@@ -113,8 +113,9 @@ impl Pool {
             })?;
         }
         let (listener, pattern) = (Arc::clone(&self.listener), Arc::clone(pattern));
+        let threads = Arc::clone(&self.threads);
         self.threads.spawn(move || {
-            survive(|| accept_for_others(&listener, &pattern, &queue));
+            survive(|| accept_for_others(&listener, &threads, &pattern, &queue));
             refuse(&listener);
             queue.close();
         })
@@ -130,6 +131,11 @@ impl Pool {
         while signals::stopped_at().is_none() {
             // Unblocks them, waits, and blocks them again, in one step.
             let _ = none_blocked.suspend();
+        }
+        if !somebody_waits(&*self.listener) {
+            // Whoever sleeps in accept may go, without counting an empty queue first: that
+            // takes a look at every connection of the machine.
+            refuse(&self.listener);
         }
         self.threads.wait_for_all(self.grace);
         Ok(())
@@ -151,7 +157,12 @@ pub fn survive(mut work: impl FnMut()) {
 
 /// Accepts, and hands over, until it is to stop.
 // ANCHOR: accept-for-others
-fn accept_for_others(listener: &OwnedFd, pattern: &Worker, queue: &Queue) {
+fn accept_for_others(
+    listener: &OwnedFd,
+    threads: &Threads,
+    pattern: &Worker,
+    queue: &Queue,
+) {
     let mut complaints = Complaints::default();
     let mut drain = Drain::default();
     while drain.may_go_on(listener, pattern.grace()) {
@@ -161,19 +172,20 @@ fn accept_for_others(listener: &OwnedFd, pattern: &Worker, queue: &Queue) {
                 queue.push(client);
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
+            Err(Errno::INVAL) if signals::stopped_at().is_some() => break, // shut down
             Err(error) if is_our_mistake(error) => give_up(error.into()),
             Err(error) => {
                 complaints.say(no_accept(error));
                 pattern.release_files();
-                thread::sleep(Duration::from_millis(100));
+                threads.pause();
             }
         }
     }
 }
 // ANCHOR_END: accept-for-others
 
-/// The first thread that leaves has seen that nobody of those who were there at the signal
-/// waits any more. Others are refused.
+/// Nobody of those who were there at the signal waits any more: the main thread has seen it,
+/// or the first thread that leaves. Others are refused.
 fn refuse(listener: &OwnedFd) {
     // It fails if somebody has done it before.
     let _ = net::shutdown(listener, Shutdown::Both);

@@ -17,16 +17,25 @@ pub struct Queue<T = OwnedFd> {
 #[derive(Debug)]
 struct Waiting<T> {
     items: VecDeque<T>,
+    /// How many threads are here for an item.
+    takers: usize,
     closed: bool,
 }
+// ANCHOR_END: queue
 
 impl<T> Queue<T> {
     /// A queue with room for so many.
     pub fn new(room: usize) -> Self {
-        let waiting = Mutex::new(Waiting { items: VecDeque::new(), closed: false });
-        Self { waiting, room, one_has_come: Condvar::new(), one_has_left: Condvar::new() }
+        let waiting = Waiting { items: VecDeque::new(), takers: 0, closed: false };
+        Self {
+            waiting: Mutex::new(waiting),
+            room,
+            one_has_come: Condvar::new(),
+            one_has_left: Condvar::new(),
+        }
     }
 
+    // ANCHOR: push-pop
     /// Puts one in, and waits until there is room for it.
     pub fn push(&self, item: T) {
         let is_full = |waiting: &mut Waiting<T>| waiting.items.len() >= self.room;
@@ -40,12 +49,17 @@ impl<T> Queue<T> {
     pub fn pop(&self) -> Option<T> {
         let is_empty =
             |waiting: &mut Waiting<T>| waiting.items.is_empty() && !waiting.closed;
-        let waiting = self.one_has_come.wait_while(self.waiting(), is_empty);
-        let item = waiting.unwrap_or_else(PoisonError::into_inner).items.pop_front();
+        let mut waiting = self.waiting();
+        waiting.takers += 1;
+        let waited = self.one_has_come.wait_while(waiting, is_empty);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        waiting.takers -= 1;
+        let item = waiting.items.pop_front();
+        drop(waiting);
         self.one_has_left.notify_one();
         item
     }
-    // ANCHOR_END: queue
+    // ANCHOR_END: push-pop
 
     /// No more will come: whoever waits in [`Queue::pop`] is told.
     pub fn close(&self) {
@@ -53,10 +67,14 @@ impl<T> Queue<T> {
         self.one_has_come.notify_all();
     }
 
-    /// Whether somebody is in the queue.
+    /// Whether somebody is in the queue for whom no thread is free. (One that is free may
+    /// still be on its way to the item that was put in for it.)
+    // ANCHOR: somebody-waits
     pub fn somebody_waits(&self) -> bool {
-        !self.waiting().items.is_empty()
+        let waiting = self.waiting();
+        waiting.items.len() > waiting.takers
     }
+    // ANCHOR_END: somebody-waits
 
     /// Nothing that is done under this lock can panic halfway.
     fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {

@@ -78,3 +78,18 @@ fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
         assert!(ask(&mut accepting.connect()).starts_with("HTTP/1.1 404 "), "{form:?}");
     }
 }
+
+#[test]
+fn with_a_free_thread_nobody_has_to_go() {
+    // In the other form a client stands in the kernel's queue until a thread has woken up.
+    let server = Server::start("16", &[]);
+    let mut stays = server.connect();
+    ask(&mut stays);
+    for _ in 0..1000 {
+        let mut comes = server.connect();
+        comes.write_all(GET).expect("it is sent");
+        assert!(!ask(&mut stays).contains("Connection: close"), "threads are free");
+        comes.read(&mut [0; 4096]).expect("an answer");
+    }
+    assert!(!is_closed(&mut stays));
+}

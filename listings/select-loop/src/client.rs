@@ -198,15 +198,20 @@ impl Client {
         let page = &mut house.page;
         page.clear();
         page.extend_from_slice(bytes);
-        let whole = bytes.len() + *len as usize;
-        page.resize(whole, 0);
-        let read = pread(handle, &mut page[bytes.len()..], *at);
-        if read != Ok(*len as usize) {
-            return self.guest.fail();
+        page.resize(bytes.len() + *len as usize, 0);
+        match pread(handle, &mut page[bytes.len()..], *at) {
+            // The file is shorter than it was.
+            Ok(0) => return self.guest.fail(),
+            Ok(n) => page.truncate(bytes.len() + n),
+            Err(error) => {
+                self.guest.sent(file, 0, house.now);
+                self.guest.sent(head, 0, house.now);
+                return self.not_sent(error);
+            }
         }
         match net::send(&self.socket, page, NO_SIGNAL) {
             Ok(n) => {
-                self.may_write = n == whole;
+                self.may_write = n == page.len();
                 let of_file = n.saturating_sub(bytes.len()) as u64;
                 self.guest.sent(file, of_file, house.now);
                 self.guest.sent(head, n as u64, house.now);

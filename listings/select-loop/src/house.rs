@@ -11,6 +11,9 @@ use iterative::Files;
 use crate::client::SMALL;
 use crate::{Client, Clients, Interest, Next, Ready, StoreLink, Timers};
 
+/// How many turns make a round.
+const ROUND: usize = 256;
+
 /// Clients, their deadlines, the files, the store, and who has the next turn.
 #[derive(Debug)]
 pub struct House {
@@ -145,14 +148,15 @@ impl House {
     }
 
     /// Who is next without the kernel having said anything: whoever has just come in, has a
-    /// reply of the store, is late, or has not finished its turn. As many as there are now
-    /// make a round.
+    /// reply of the store, is late, or has not finished its turn. Where they are too many the
+    /// kernel is asked for others in between.
     // ANCHOR: round
-    pub fn round(&mut self) -> VecDeque<usize> {
+    pub fn round(&mut self) -> Vec<usize> {
         self.hand_out();
         self.expire();
         self.hand_out();
-        std::mem::take(&mut self.turns)
+        let turns = self.turns.len().min(ROUND);
+        self.turns.drain(..turns).collect()
     }
     // ANCHOR_END: round
 

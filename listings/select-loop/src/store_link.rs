@@ -92,7 +92,11 @@ impl StoreLink {
         call: &StoreCall,
         now: Instant,
     ) -> Result<(), StoreError> {
-        if self.made.front().is_some_and(|oldest| now - *oldest >= self.timeout) {
+        let is_late =
+            |made: Option<&Instant>| made.is_some_and(|at| now - *at >= self.timeout);
+        if is_late(self.made.back()) {
+            self.give_up(); // nobody waits for anything in there
+        } else if is_late(self.made.front()) {
             return Err(StoreError::Late);
         }
         if let State::Away { not_before } = self.state {

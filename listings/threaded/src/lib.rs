@@ -9,8 +9,8 @@
 //! | --- | --- |
 //! | `bin/one-memory.rs` | two threads, one memory, one table of descriptors |
 //! | `bin/four-at-once.rs` | four clients who come at once |
-//! | `bin/takes.rs` | what a thousand threads take: reserved, and resident |
-//! | `bin/lost-updates.rs` | two threads count to two, and it is one |
+//! | `bin/takes.rs` | what two hundred threads take: reserved, and resident |
+//! | `bin/lost-updates.rs` | two threads add 1, and half of it is lost |
 //! | `bin/where-it-lands.rs` | which thread a signal reaches |
 //! | `bin/too-many.rs` | threads without a cap, against a limit |
 //! | `bin/poisoned.rs` | a thread that panics, and what it leaves locked |

@@ -81,13 +81,14 @@ pub(super) fn sizes(model: &Model, most: usize) -> Vec<Size> {
     sizes
 }
 
-/// How large the crowds of an event loop are.
-pub(super) fn how_many(sizes: &[Size], wanted: usize) -> String {
-    match sizes.iter().map(|size| size.clients()).max().unwrap_or(0) {
-        clients if clients < wanted => {
-            format!("{clients} clients, for lack of descriptors or of the kernel's memory")
+/// How large the crowds of an event loop are, of which `wanted` clients were to be there.
+pub(super) fn how_many(model: &Model, sizes: &[Size], wanted: usize) -> String {
+    match (sizes.iter().map(|size| size.clients()).max().unwrap_or(0), model.descriptors) {
+        (clients, _) if clients >= wanted => format!("{clients} clients"),
+        (clients, usize::MAX) => {
+            format!("{clients} clients, as many as this machine bears")
         }
-        clients => format!("{clients} clients"),
+        (clients, most) => format!("{clients} clients, since it has {most} descriptors"),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     }
     let mut report = crowd::measured(model, tally.report()?, &waits);
     if model.event_loop {
-        report.note = crowd::how_many(&sizes, repeats(100, 1000));
+        report.note = crowd::how_many(model, &sizes, repeats(100, 1000));
     }
     let each = format!("{memory} KiB for each slow reader");
     report.measured = match report.measured.as_str() {

@@ -3,13 +3,17 @@
 //! the model has places for them.
 
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
-use crate::client::{listen_until, open, send};
+use crate::client::{listen, listen_until, open, send};
 use crate::model::Model;
 use crate::patience::patience;
+use crate::process;
 use crate::report::{Report, Tally, Tier};
 use crate::response::responses;
 use crate::root::SMALL;
@@ -56,13 +60,16 @@ pub fn run(model: &Model) -> Result<Report, String> {
     }
     let many = model.at_once.min(30) + 2;
     cases.add(format!("{many} clients that say nothing"), move || silent(model, many));
+    if model.event_loop {
+        cases.add("what arrived while the server stood still", move || stood_still(model));
+    }
     if model.keep_alive {
         let name = format!("{many} idle connections that are kept alive");
         cases.add(name, move || kept_alive(model, many));
     }
     let mut tally = Tally::default();
     let (mut waits, mut beside) = (Vec::new(), Waits::default());
-    let whats = are_all.into_iter().chain([None, None]);
+    let whats = are_all.into_iter().chain([None; 3]);
     for (what, (name, outcome)) in whats.zip(cases.run()) {
         tally.case(name, || {
             let others = outcome?;
@@ -79,7 +86,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     let mut report = crowd::measured(model, tally.report()?, &waits);
     if model.event_loop {
         let most = crowd::dripping(model);
-        report.note = crowd::how_many(&crowd::sizes(model, most), most);
+        report.note = crowd::how_many(model, &crowd::sizes(model, most), most);
         report.measured = crowd::served(beside, "them");
     }
     Ok(report)
@@ -137,6 +144,30 @@ fn silent(model: &Model, many: usize) -> Result<Waits, String> {
     drop(silent);
     server.finish()?;
     Ok(Waits { clients: 1, slowest: outage })
+}
+
+/// The server is stopped for longer than a head may take. What arrived meanwhile arrived in
+/// time: the client was not slow.
+fn stood_still(model: &Model) -> Result<Waits, String> {
+    const GET: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let server = Server::start(model, &["--header-timeout", "400"])?;
+    let mut stream = open(server.address)?;
+    send(&mut stream, &GET[..20])?;
+    thread::sleep(Duration::from_millis(100));
+    let all = process::tree(server.pid());
+    let signal =
+        |signal| all.iter().try_for_each(|process| process::signal(process.pid, signal));
+    signal(Signal::STOP)?;
+    let sent = send(&mut stream, &GET[20..]);
+    thread::sleep(Duration::from_millis(800));
+    signal(Signal::CONT)?;
+    sent?;
+    match listen(&mut stream).response()?.status {
+        200 => {}
+        status => return Err(format!("answered {status}")),
+    }
+    server.finish()?;
+    Ok(Waits { clients: 1, slowest: Duration::ZERO })
 }
 
 /// Each client gets its file and stays. The idle time that is allowed is a minute, so that a

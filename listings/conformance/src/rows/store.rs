@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::accept::{quiet_second, seldom_woken};
 use super::side_by_side::Cases;
-use crate::client::{End, eventually, exchange, get, listen, open, send};
+use crate::client::{End, eventually, exchange, get, listen, listen_until, open, send};
 use crate::fake_store::{Break, FakeStore, Mood};
 use crate::model::Model;
 use crate::report::{Report, Tally};
+use crate::response::responses;
 use crate::root::SMALL;
 use crate::server::Server;
 
@@ -57,6 +58,10 @@ pub fn run(model: &Model) -> Result<Report, String> {
     cases.add("a reply to a caller that has gone is not the next one's", || {
         abandoned(model)
     });
+    if model.keep_alive && model.at_once > 1 {
+        let name = "a reply to a client's last question is not the one to its next";
+        cases.add(name, || abandoned_by_itself(model));
+    }
     cases.add("503 at once while nobody listens", || at_once(model));
     cases.add("files while pages hang", || files_meanwhile(model));
     if model.event_loop {
@@ -308,6 +313,35 @@ fn abandoned(model: &Model) -> Result<(), String> {
         0 => Err("after a late reply the next caller never gets one".into()),
         _ => server.finish(),
     }
+}
+
+/// A client asks twice without waiting. The reply to its first question comes when it has been
+/// told 503, and its second is on its way.
+fn abandoned_by_itself(model: &Model) -> Result<(), String> {
+    const STAY: &str = "GET /guestbook HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (store, server) = with_store(model, TIMEOUT)?;
+    for _ in 0..3 {
+        store.turn(Mood::Late(300));
+        let mut stream = open(server.address)?;
+        send(&mut stream, format!("{STAY}{PAGE}").as_bytes())?;
+        let first = listen_until(&mut stream, |bytes| !bytes.is_empty());
+        store.turn(Mood::Good);
+        let rest = listen(&mut stream);
+        let bytes = [first.bytes, rest.bytes].concat();
+        let all = responses(&bytes, &[])?;
+        let statuses: Vec<u16> = all.iter().map(|response| response.status).collect();
+        match (&statuses[..], store.counter("visitors")) {
+            // It may take its time, or close after the first.
+            ([503, 503] | [503], _) => {}
+            ([503, 200], counted) if visitor(&all[1].body)? == counted => {}
+            ([503, 200], counted) => {
+                return Err(format!("visitor {counted} is told to be another one"));
+            }
+            _ => return Err(format!("answered {statuses:?}")),
+        }
+    }
+    eventually(BOUND, || page(&server, &[200]))?;
+    server.finish()
 }
 
 /// A store that refuses connections is not waited for.

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
 mod lost {
     use std::io::{self, ErrorKind, Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::mpsc::{self, Sender};
     use std::thread;
     use std::time::Duration;
 
@@ -33,8 +34,9 @@ mod lost {
     /// More than the buffers of both ends take.
     const LENGTH: usize = 16 << 20;
     const PIECE: usize = 64 << 10;
-    /// When the client begins to read.
-    const LATER: Duration = Duration::from_millis(150);
+    /// When the client begins to read: so long after the kernel has had no more room. The
+    /// pieces that are left take ten times as long.
+    const LATER: Duration = Duration::from_millis(20);
 
     pub fn run() -> io::Result<()> {
         // Each word is its own number, so that the client sees where something is missing.
@@ -47,14 +49,14 @@ mod lost {
 
     // ANCHOR: at-once
     /// Wrong: assumes that the kernel takes everything.
-    fn send_at_once(client: &mut TcpStream, page: &[u8]) -> io::Result<()> {
+    fn send_at_once(client: &mut Slow, page: &[u8]) -> io::Result<()> {
         client.write(page).map(drop)
     }
     // ANCHOR_END: at-once
 
     // ANCHOR: pieces
     /// Wrong, too: a piece for which there is no room is gone, and the next may be sent.
-    fn send_in_pieces(client: &mut TcpStream, page: &[u8]) -> io::Result<()> {
+    fn send_in_pieces(client: &mut Slow, page: &[u8]) -> io::Result<()> {
         for piece in page.chunks(PIECE) {
             match client.write(piece) {
                 Ok(_) => {}
@@ -69,7 +71,7 @@ mod lost {
 
     // ANCHOR: all
     /// Right: what is left is kept, and sent when there is room.
-    fn send_all(client: &mut TcpStream, page: &[u8]) -> io::Result<()> {
+    fn send_all(client: &mut Slow, page: &[u8]) -> io::Result<()> {
         let mut sent = 0;
         while sent < page.len() {
             match client.write(&page[sent..]) {
@@ -85,17 +87,46 @@ mod lost {
     }
     // ANCHOR_END: all
 
+    /// The connection to a client that begins to read when something was not taken.
+    struct Slow {
+        socket: TcpStream,
+        full: Option<Sender<()>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let written = self.socket.write(bytes);
+            if !matches!(written, Ok(n) if n == bytes.len()) {
+                self.full = None;
+            }
+            written
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.socket.flush()
+        }
+    }
+
+    impl AsFd for Slow {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.socket.as_fd()
+        }
+    }
+
     fn try_with(
         how: &str,
         page: &[u8],
-        send: fn(&mut TcpStream, &[u8]) -> io::Result<()>,
+        send: fn(&mut Slow, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut client = TcpStream::connect(listener.local_addr()?)?;
-        let (mut accepted, _) = listener.accept()?;
-        accepted.set_nonblocking(true)?;
+        let (socket, _) = listener.accept()?;
+        socket.set_nonblocking(true)?;
+        let (full, is_full) = mpsc::channel::<()>();
+        let mut accepted = Slow { socket, full: Some(full) };
         let arrived = thread::scope(|scope| {
             let arrived = scope.spawn(move || {
+                let _ = is_full.recv(); // nothing ever comes, and this ends with the sender
                 thread::sleep(LATER);
                 let mut bytes = Vec::new();
                 client.read_to_end(&mut bytes).map(|_| bytes)

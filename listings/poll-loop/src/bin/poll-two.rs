@@ -38,8 +38,8 @@ mod two {
     pub fn run() -> io::Result<()> {
         let start = Instant::now();
         let mut pipes = [
-            output("sleep 0.4; printf slow; sleep 0.4")?,
-            output("sleep 0.2; printf fast; sleep 0.4")?,
+            output("sleep 0.6; printf slow; sleep 0.6")?,
+            output("sleep 0.3; printf fast; sleep 0.6")?,
         ];
         let mut entries = [
             entry(pipes[0].as_fd(), Interest::READ),
@@ -49,7 +49,7 @@ mod two {
             let ready = poll(&mut entries, None)?;
             let [one, two] = entries.map(|entry| in_words(entry.revents));
             let ms = start.elapsed().as_millis();
-            println!("{ms:>3} ms: poll returned {ready}: [{one}, {two}]");
+            println!("{ms:>4} ms: poll returned {ready}: [{one}, {two}]");
             for (pipe, entry) in pipes.iter_mut().zip(&mut entries) {
                 if entry.revents != 0 && pipe.read(&mut [0; 64])? == 0 {
                     *entry = NOBODY;

@@ -1,4 +1,4 @@
-//! What a thousand threads that wait take: of the address space, and of the memory.
+//! What two hundred threads that wait take: of the address space, and of the memory.
 
 use std::process::ExitCode;
 

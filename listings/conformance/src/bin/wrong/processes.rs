@@ -101,11 +101,11 @@ fn work(house: &House) -> io::Result<()> {
     loop {
         match house.next()? {
             Next::Client(stream) if house.fault == Some(Fault::TakesAhead) => {
-                let mut taken = vec![stream];
-                while taken.len() < 3
-                    && let Next::Client(stream) = house.next()?
-                {
-                    taken.push(stream);
+                let (mut taken, until) = (vec![stream], Instant::now() + PAUSE);
+                while taken.len() < 3 && Instant::now() < until {
+                    if let Next::Client(stream) = house.next()? {
+                        taken.push(stream);
+                    }
                 }
                 taken.into_iter().for_each(|stream| house.serve(stream));
             }
