@@ -17,7 +17,8 @@ pub struct Queue<T = OwnedFd> {
 #[derive(Debug)]
 struct Waiting<T> {
     items: VecDeque<T>,
-    /// How many threads are here for an item.
+    /// How many threads are here with an item, and how many for one.
+    givers: usize,
     takers: usize,
     closed: bool,
 }
@@ -26,7 +27,8 @@ struct Waiting<T> {
 impl<T> Queue<T> {
     /// A queue with room for so many.
     pub fn new(room: usize) -> Self {
-        let waiting = Waiting { items: VecDeque::new(), takers: 0, closed: false };
+        let waiting =
+            Waiting { items: VecDeque::new(), givers: 0, takers: 0, closed: false };
         Self {
             waiting: Mutex::new(waiting),
             room,
@@ -35,15 +37,22 @@ impl<T> Queue<T> {
         }
     }
 
-    // ANCHOR: push-pop
+    // ANCHOR: push
     /// Puts one in, and waits until there is room for it.
     pub fn push(&self, item: T) {
         let is_full = |waiting: &mut Waiting<T>| waiting.items.len() >= self.room;
-        let waiting = self.one_has_left.wait_while(self.waiting(), is_full);
-        waiting.unwrap_or_else(PoisonError::into_inner).items.push_back(item);
+        let mut waiting = self.waiting();
+        waiting.givers += 1;
+        let waited = self.one_has_left.wait_while(waiting, is_full);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        waiting.givers -= 1;
+        waiting.items.push_back(item);
+        drop(waiting);
         self.one_has_come.notify_one();
     }
+    // ANCHOR_END: push
 
+    // ANCHOR: pop
     /// Takes the one that has waited longest, and waits until there is one; none when the
     /// queue is closed and empty.
     pub fn pop(&self) -> Option<T> {
@@ -59,7 +68,7 @@ impl<T> Queue<T> {
         self.one_has_left.notify_one();
         item
     }
-    // ANCHOR_END: push-pop
+    // ANCHOR_END: pop
 
     /// No more will come: whoever waits in [`Queue::pop`] is told.
     pub fn close(&self) {
@@ -67,12 +76,12 @@ impl<T> Queue<T> {
         self.one_has_come.notify_all();
     }
 
-    /// Whether somebody is in the queue for whom no thread is free. (One that is free may
+    /// Whether somebody is in the queue, or about to be, for whom no thread is free. (One that is free may
     /// still be on its way to the item that was put in for it.)
     // ANCHOR: somebody-waits
     pub fn somebody_waits(&self) -> bool {
         let waiting = self.waiting();
-        waiting.items.len() > waiting.takers
+        waiting.items.len() + waiting.givers > waiting.takers
     }
     // ANCHOR_END: somebody-waits
 
@@ -106,6 +115,7 @@ mod tests {
             assert_eq!((is_pushed.recv(), is_pushed.recv()), (Ok(1), Ok(2)));
             let no_room = is_pushed.recv_timeout(Duration::from_millis(100));
             assert_eq!(no_room, Err(RecvTimeoutError::Timeout));
+            assert!(queue.somebody_waits());
             assert_eq!(queue.pop(), Some(1));
             assert_eq!(is_pushed.recv(), Ok(3), "now there is");
             assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(2), Some(3), None]);

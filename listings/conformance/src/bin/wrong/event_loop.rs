@@ -28,13 +28,15 @@ const STORE: u64 = 2;
 /// Clients begin here.
 const FIRST: u64 = 3;
 
-/// A slot and its generation: who asked the store.
-type Name = (usize, u64);
+/// A slot, its generation, and which of its calls: who asked the store for what.
+type Name = (usize, u64, u64);
 
 struct Client {
     stream: TcpStream,
     guest: Guest<Arc<File>>,
     generation: u64,
+    /// How many calls to the store there were.
+    calls: u64,
     /// The kernel took no more.
     is_full: bool,
     /// It has ended its side.
@@ -120,7 +122,9 @@ impl Loop<'_> {
             rustix::buffer::spare_capacity(&mut events),
             timeout.as_ref(),
         ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => {}
+            // What has arrived is looked at before the clock is.
+            Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         let again = std::mem::take(&mut self.again);
@@ -186,15 +190,24 @@ impl Loop<'_> {
                 self.clients[slot] = None;
                 self.open_door()?;
             } else if client.guest.deadline().is_some_and(|at| at <= now.mono) {
+                let name = (slot, client.generation, client.calls);
                 client.guest.expired(now);
-                let name = (slot, client.generation);
-                if !client.guest.awaits_store() {
+                self.serve(slot)?;
+                if !self.awaits(name) {
                     self.forget(name);
                 }
-                self.serve(slot)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody still waits for the reply to this call.
+    fn awaits(&self, (slot, generation, call): Name) -> bool {
+        self.clients[slot].as_ref().is_some_and(|client| {
+            client.generation == generation
+                && client.calls == call
+                && client.guest.awaits_store()
+        })
     }
 
     /// Those who wait, but not all of them in one turn: as fast as they are served, others
@@ -264,6 +277,7 @@ impl Loop<'_> {
             stream,
             guest,
             generation: self.generations,
+            calls: 0,
             is_full: false,
             has_ended: false,
             lingers: None,
@@ -318,7 +332,8 @@ impl Loop<'_> {
             let goes_on = if let Some(finish) = client.guest.finished() {
                 return self.finish(slot, finish);
             } else if let Some(job) = client.guest.take_job() {
-                let name = (slot, client.generation);
+                client.calls += 1;
+                let name = (slot, client.generation, client.calls);
                 self.work(job, name)?;
                 true
             } else if let Some(out) = client.guest.take_output() {
@@ -367,7 +382,7 @@ impl Loop<'_> {
 
     fn retire(&mut self, slot: usize) -> io::Result<()> {
         if let Some(client) = self.clients[slot].take() {
-            self.forget((slot, client.generation));
+            self.forget((slot, client.generation, client.calls));
         }
         self.open_door()
     }
@@ -556,11 +571,13 @@ impl Loop<'_> {
         }
     }
 
-    fn reply(&mut self, (slot, generation): Name, reply: Result<Reply, StoreError>) {
-        let client = self.clients[slot].as_mut();
-        if let Some(client) = client.filter(|client| client.generation == generation) {
+    fn reply(&mut self, name: Name, reply: Result<Reply, StoreError>) {
+        if !self.awaits(name) && !self.has(Fault::MixesReplies) {
+            return;
+        }
+        if let Some(client) = &mut self.clients[name.0] {
             client.guest.stored(reply, Now::read());
-            self.again.push(slot);
+            self.again.push(name.0);
         }
     }
 }
