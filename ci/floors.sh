@@ -47,31 +47,34 @@ servers=(
   "epoll-one-shot 18094 epoll-loop --one-shot"
   "epoll-without-cache 18095 epoll-loop --no-file-cache"
 )
-declare -A ports=([nginx]=18081 [bare]=18096) paths=([epoll-page]=guestbook [poll-page]=guestbook)
-taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!)
-taskset -c 0 "$bin/bare" 127.0.0.1:18096 > "$work/bare.out" & pids+=($!)
+declare -A process ports=([nginx]=18081 [bare]=18096) paths=([epoll-page]=guestbook [poll-page]=guestbook)
+taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!) process[nginx]=$!
+taskset -c 0 "$bin/bare" 127.0.0.1:18096 > "$work/bare.out" & pids+=($!) process[bare]=$!
 for server in "${servers[@]}"; do
   read -r name port program flags <<<"$server"
   # shellcheck disable=SC2086 # flags are several words, or none
-  taskset -c 0 "$bin/$program" --listen "127.0.0.1:$port" --root "$work/www" $flags > "$work/$name.out" & pids+=($!)
+  taskset -c 0 "$bin/$program" --listen "127.0.0.1:$port" --root "$work/www" $flags > "$work/$name.out" & pids+=($!) process[$name]=$!
   ports[$name]=$port
 done
 sleep 1
 
 failed=0
+# Microseconds of processor time that a server of one process has used; 0 for those with children.
+used() { awk -v hz="$(getconf CLK_TCK)" '{print ($14 + $15) * 1000000 / hz}' "/proc/${process[$1]}/stat"; }
 median() { sort -n "$1" | awk '{a[NR]=$1} END {print (NR % 2) ? a[(NR+1)/2] : (a[NR/2]+a[NR/2+1])/2}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
 
-compare() { # TITLE, the peer, arguments of wrk; then NAME=FLOOR for each server, the peer among them without a floor
-  local title=$1 peer=$2 arguments=$3; shift 3
-  rm -f "$work"/rate.*
+compare() { # TITLE, the peer, clients, keep-alive or close; then NAME=FLOOR for each server, the peer among them without one
+  local title=$1 peer=$2 arguments=(-c"$3"); [ "$4" = keep-alive ] || arguments+=(-H "Connection: close")
+  shift 4
+  rm -f "$work"/rate.* "$work"/cost.*
   for ((round = 0; round < rounds; round++)); do
     for entry in "$@"; do
-      local name=${entry%%=*} out
-      # shellcheck disable=SC2086 # several arguments
-      out=$(taskset -c 1 wrk -t1 -d"${seconds}s" $arguments "http://127.0.0.1:${ports[$name]}/${paths[$name]:-small.txt}" | tee "$work/wrk")
+      local name=${entry%%=*} out before; before=$(used "$name")
+      out=$(taskset -c 1 wrk -t1 -d"${seconds}s" "${arguments[@]}" "http://127.0.0.1:${ports[$name]}/${paths[$name]:-small.txt}" | tee "$work/wrk")
       if grep -qE 'Socket errors|Non-2xx' "$work/wrk"; then echo "errors from $name: $out" >&2; exit 1; fi
       awk '/Requests\/sec/ {print $2}' "$work/wrk" >> "$work/rate.$name"
+      awk -v b="$before" -v a="$(used "$name")" '/requests in/ {print (a - b) / $1}' "$work/wrk" >> "$work/cost.$name"
     done
   done
   echo; echo "$title: requests a second, median (lowest to highest) of $rounds rounds of $seconds s"
@@ -80,21 +83,22 @@ compare() { # TITLE, the peer, arguments of wrk; then NAME=FLOOR for each server
     local name=${entry%%=*} floor=${entry#*=} rate share mark=
     rate=$(median "$work/rate.$name"); share=$(ratio "$rate" "$against")
     if awk -v s="$share" -v f="${floor:-0}" 'BEGIN {exit !(s < f)}'; then mark="  BELOW THE FLOOR OF $floor"; failed=1; fi
-    printf '%-24s %8.0f (%.0f to %.0f)  %s of %s%s\n' "$name" "$rate" "$(sort -n "$work/rate.$name" | head -1)" \
-      "$(sort -n "$work/rate.$name" | tail -1)" "$share" "$peer" "$mark"
+    printf '%-24s %8.0f (%.0f to %.0f)  %s of %s, %.1f µs of processor%s\n' "$name" "$rate" "$(sort -n "$work/rate.$name" | head -1)" \
+      "$(sort -n "$work/rate.$name" | tail -1)" "$share" "$peer" "$(median "$work/cost.$name")" "$mark"
   done
 }
 
 uname -sr
-compare "612 bytes, close, 20 clients" nginx "-c20 -HConnection:close" nginx= iterative=0.8 iterative-without-cache= \
+
+compare "612 bytes, close, 20 clients" nginx 20 close nginx= iterative=0.8 iterative-without-cache= \
   forking=0.15 preforked=0.7 preforked-reuseport= threaded=0.55 prethreaded=0.7 prethreaded-all-accept= select= poll=0.8 epoll=0.8 epoll-edge=
 for clients in 64 1000; do
   loops=(poll= epoll=1.3 epoll-edge= epoll-one-shot= epoll-without-cache=)
   [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")
-  compare "612 bytes, keep-alive, $clients clients" nginx "-c$clients" nginx= "${loops[@]}" bare=
-  compare "the same against a loop without an application" bare "-c$clients" bare= epoll=0.8
+  compare "612 bytes, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= "${loops[@]}" bare=
+  compare "the same against a loop without an application" bare "$clients" keep-alive bare= epoll=0.8
 done
 # The page is two commands to the store in one round trip; a short one, since no remark was added.
-ports[epoll-page]=${ports[epoll]} ports[poll-page]=${ports[poll]}
-compare "the page against the same server's file, 64 clients" epoll "-c64" epoll= epoll-page=0.4 poll-page=
+ports[epoll-page]=${ports[epoll]} ports[poll-page]=${ports[poll]} process[epoll-page]=${process[epoll]} process[poll-page]=${process[poll]}
+compare "the page against the same server's file, 64 clients" epoll 64 keep-alive epoll= epoll-page=0.4 poll-page=
 exit "$failed"

@@ -132,11 +132,6 @@ impl Pool {
             // Unblocks them, waits, and blocks them again, in one step.
             let _ = none_blocked.suspend();
         }
-        if !somebody_waits(&*self.listener) {
-            // Whoever sleeps in accept may go, without counting an empty queue first: that
-            // takes a look at every connection of the machine.
-            refuse(&self.listener);
-        }
         self.threads.wait_for_all(self.grace);
         Ok(())
     }
@@ -172,7 +167,6 @@ fn accept_for_others(
                 queue.push(client);
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
-            Err(Errno::INVAL) if signals::stopped_at().is_some() => break, // shut down
             Err(error) if is_our_mistake(error) => give_up(error.into()),
             Err(error) => {
                 complaints.say(no_accept(error));
@@ -184,8 +178,8 @@ fn accept_for_others(
 }
 // ANCHOR_END: accept-for-others
 
-/// Nobody of those who were there at the signal waits any more: the main thread has seen it,
-/// or the first thread that leaves. Others are refused.
+/// The first thread that leaves has seen that nobody of those who were there at the signal
+/// waits any more. Others are refused.
 fn refuse(listener: &OwnedFd) {
     // It fails if somebody has done it before.
     let _ = net::shutdown(listener, Shutdown::Both);

@@ -90,27 +90,6 @@ fn whoever_was_queued_when_the_signal_came_is_served() {
 }
 
 #[test]
-fn an_idle_pool_stops_without_reading_the_table_of_all_connections() {
-    // Not the embedded store: what a child has read is counted for its parent in the end.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let store = format!("redis://{}", silent.local_addr().expect("an address"));
-    for form in FORMS {
-        let mut server = Server::start("4", &[form, &["--store", &store]].concat());
-        thread::sleep(Duration::from_secs(1)); // all of them sleep
-        let Some(before) = server.bytes_read() else {
-            eprintln!("skipped: /proc has no io for a process (CONFIG_TASK_IO_ACCOUNTING)");
-            return;
-        };
-        server.terminate();
-        server.has_ended();
-        let read = server.bytes_read().expect("it is a zombie, and still there") - before;
-        // The head of the table and the line of the listener are 150 bytes each.
-        assert!(read < 300, "{form:?}: {read} bytes");
-        assert_eq!(server.exit_code(), Some(0), "{form:?}");
-    }
-}
-
-#[test]
 fn new_clients_are_refused_while_a_last_one_is_served() {
     for form in FORMS {
         let mut server = Server::start("2", form);

@@ -58,22 +58,6 @@ impl Server {
         links.map(|link| link.to_string_lossy().into_owned()).collect()
     }
 
-    /// How many bytes it has read from files and pipes (proc_pid_io(5)); none where the kernel
-    /// does not count them.
-    pub fn bytes_read(&self) -> Option<u64> {
-        let io = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
-    }
-
-    /// Waits until it has ended, and leaves the exit code where it is.
-    pub fn has_ended(&self) {
-        let (stat, begun) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
-        while !fs::read_to_string(&stat).expect("/proc").contains(") Z ") {
-            assert!(begun.elapsed() < PATIENCE, "the server does not end");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is there");
     }
