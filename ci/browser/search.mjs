@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { DESK, eventually, none, onPage, test } from "./support.mjs";
 
-/** Among how many results a system call's entry of the index is, and a chapter that names it. */
-const ENTRY = 5;
+/** Among how many of the twenty results a system call's entry of the index is, and a chapter that names it. "poll(2)" is the
+ *  worst: the index has a "2" in every entry, and "poll" is everywhere. */
+const ENTRY = 12;
 const CHAPTER = 10;
 
 export async function search({ browser, files, names }) {
