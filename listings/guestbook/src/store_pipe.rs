@@ -1,8 +1,8 @@
 //! Many callers over one connection to the store.
 //!
 //! Replies come back in the order of the requests, so a queue of who asked is all that is
-//! needed to tell whose they are. A caller that gives up leaves its place in the queue
-//! behind: its reply will come all the same, and must not be taken for the next caller's.
+//! needed to tell whose they are. Who gives up does not leave it: the reply will come all the
+//! same, under the name of a call for which nobody waits any more.
 
 use std::collections::VecDeque;
 use std::mem;
