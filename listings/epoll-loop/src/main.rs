@@ -25,13 +25,8 @@ struct LoopFlags {
     #[arg(long, requires = "workers")]
     reuseport: bool,
 
-    /// Close every connection after one response
-    #[arg(long)]
-    no_keep_alive: bool,
-
-    /// Open a file for every request instead of keeping it open for a second
-    #[arg(long)]
-    no_file_cache: bool,
+    #[command(flatten)]
+    offer: flags::OfferFlags,
 }
 
 #[cfg(target_os = "linux")]
@@ -67,10 +62,7 @@ fn run(flags: &flags::ServerFlags, how: &LoopFlags) -> Result<(), String> {
     use epoll_loop::{EpollLoop, Trigger, Workers, run_workers};
     use select_loop::start;
 
-    let offer = iterative::start::Offer {
-        file_cache: !how.no_file_cache,
-        keep_alive: !how.no_keep_alive,
-    };
+    let offer = how.offer.into();
     let trigger = match how {
         LoopFlags { edge_triggered: true, .. } => Trigger::Edge,
         LoopFlags { one_shot: true, .. } => Trigger::OneShot,

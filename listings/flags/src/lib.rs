@@ -64,6 +64,18 @@ pub struct ServerFlags {
     pub grace: Duration,
 }
 
+/// The flags of the servers that can keep connections and files open.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct OfferFlags {
+    /// Close every connection after one response
+    #[arg(long)]
+    pub no_keep_alive: bool,
+
+    /// Open a file for every request instead of keeping it open for a second
+    #[arg(long)]
+    pub no_file_cache: bool,
+}
+
 /// Where the guestbook is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAt {

@@ -142,11 +142,9 @@ impl Worker {
         let look_up = idle.then(|| Instant::now() + pause);
         let until = [self.until(guest), look_up].into_iter().flatten().min();
         let room = guest.room().min(self.buffer.len());
-        let received = wait_at_most(client, Timeout::Recv, until)
-            .and_then(|()| net::recv(client, &mut self.buffer[..room], RecvFlags::empty()));
-        match received {
-            Ok((0, _)) => guest.eof(Now::read()),
-            Ok((n, _)) => guest.received(&self.buffer[..n], Now::read()),
+        match receive_some(client, &mut self.buffer[..room], until) {
+            Ok(0) => guest.eof(Now::read()),
+            Ok(n) => guest.received(&self.buffer[..n], Now::read()),
             Err(Errno::AGAIN) if idle && others_wait() => guest.drain(),
             Err(error) => self.blocked(error, guest),
         }
@@ -215,15 +213,10 @@ impl Worker {
             Finish::Close | Finish::Linger => {
                 let until = Some(Instant::now() + self.settings.linger);
                 let until = signals::no_later(until, self.grace);
-                let mut open = net::shutdown(client, Shutdown::Write);
-                while open.is_ok() {
-                    open = match wait_at_most(client, Timeout::Recv, until).and_then(|()| {
-                        net::recv(client, &mut self.buffer[..], RecvFlags::empty())
-                    }) {
-                        Ok((0, _)) => break,
-                        Ok(_) | Err(Errno::INTR) => Ok(()),
-                        Err(error) => Err(error),
-                    };
+                let mut open = net::shutdown(client, Shutdown::Write).is_ok();
+                while open && until.is_none_or(|until| Instant::now() < until) {
+                    let received = receive_some(client, &mut self.buffer, until);
+                    open = matches!(received, Ok(1..) | Err(Errno::INTR));
                 }
             }
         }
@@ -233,18 +226,33 @@ impl Worker {
 
 /// Lets the next blocking call in this direction wait for the time that remains, and no
 /// longer. A timeout that is set once starts again with every call: a client that sends a
-/// byte now and then would never be late.
+/// byte now and then would never be late. Says whether any time remains.
 // ANCHOR: remaining
-fn wait_at_most(
+fn may_wait(
     client: &OwnedFd,
     direction: Timeout,
     until: Option<Instant>,
-) -> Result<(), Errno> {
+) -> Result<bool, Errno> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     if left == Some(Duration::ZERO) {
-        return Err(Errno::AGAIN);
+        return Ok(false);
     }
-    sockopt::set_socket_timeout(client, direction, left)
+    sockopt::set_socket_timeout(client, direction, left)?;
+    Ok(true)
+}
+
+/// Receives what is there, waiting until something is, or until it is late.
+fn receive_some(
+    client: &OwnedFd,
+    buffer: &mut [u8],
+    until: Option<Instant>,
+) -> Result<usize, Errno> {
+    let flags = match may_wait(client, Timeout::Recv, until)? {
+        true => RecvFlags::empty(),
+        // What has come in time is there, even if it is we who are late.
+        false => RecvFlags::DONTWAIT,
+    };
+    net::recv(client, buffer, flags).map(|(n, _)| n)
 }
 // ANCHOR_END: remaining
 
@@ -260,9 +268,10 @@ fn send_some(
     if bytes.is_empty() {
         return Ok(0);
     }
-    wait_at_most(client, Timeout::Send, until)?;
-    let more = if more { SendFlags::MORE } else { SendFlags::empty() };
-    net::send(client, bytes, more | SendFlags::NOSIGNAL)
+    let mut flags = SendFlags::NOSIGNAL;
+    flags.set(SendFlags::DONTWAIT, !may_wait(client, Timeout::Send, until)?);
+    flags.set(SendFlags::MORE, more);
+    net::send(client, bytes, flags)
 }
 // ANCHOR_END: send-some
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use flags::{ServerFlags, StoreAt};
+use flags::{OfferFlags, ServerFlags, StoreAt};
 use guestbook::Settings;
 use rustix::net::{getsockname, sockopt};
 use store::embedded::Embedded;
@@ -28,6 +28,12 @@ pub struct Offer {
     pub file_cache: bool,
     /// Connections stay open after a response.
     pub keep_alive: bool,
+}
+
+impl From<OfferFlags> for Offer {
+    fn from(not: OfferFlags) -> Self {
+        Self { file_cache: !not.no_file_cache, keep_alive: !not.no_keep_alive }
+    }
 }
 
 /// Opens the root and starts the store, or finds the one that was named.

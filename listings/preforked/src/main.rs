@@ -18,13 +18,8 @@ struct PoolFlags {
     #[arg(long)]
     no_defer_accept: bool,
 
-    /// Close every connection after one response
-    #[arg(long)]
-    no_keep_alive: bool,
-
-    /// Open a file for every request instead of keeping it open for a second
-    #[arg(long)]
-    no_file_cache: bool,
+    #[command(flatten)]
+    offer: flags::OfferFlags,
 }
 
 #[cfg(target_os = "linux")]
@@ -78,9 +73,7 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
     }
     signals::watch_for(&[Signal::SIGCHLD])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let offer =
-        start::Offer { file_cache: !pool.no_file_cache, keep_alive: !pool.no_keep_alive };
-    let start::Ready { mut worker, store } = start::get_ready(flags, offer)?;
+    let start::Ready { mut worker, store } = start::get_ready(flags, pool.offer.into())?;
     start::announce(listeners.of(0))?;
     let store = store.as_ref().map(Embedded::id);
     Pool::new(listeners, pool.workers, flags.grace, store)

@@ -17,13 +17,8 @@ struct PoolFlags {
     #[arg(long)]
     no_defer_accept: bool,
 
-    /// Close every connection after one response
-    #[arg(long)]
-    no_keep_alive: bool,
-
-    /// Open a file for every request instead of keeping it open for a second
-    #[arg(long)]
-    no_file_cache: bool,
+    #[command(flatten)]
+    offer: flags::OfferFlags,
 }
 
 #[cfg(target_os = "linux")]
@@ -70,9 +65,7 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
     }
     signals::watch_for(&[Signal::SIGUSR1])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let offer =
-        start::Offer { file_cache: !pool.no_file_cache, keep_alive: !pool.no_keep_alive };
-    let start::Ready { worker, store: _store } = start::get_ready(flags, offer)?;
+    let start::Ready { worker, store: _store } = start::get_ready(flags, pool.offer.into())?;
     let worker = Arc::new(worker);
     let threads = Pool::new(listener, flags.grace)
         .map_err(|error| format!("cannot block signals: {error}"))?;

@@ -13,22 +13,13 @@ fn main() -> ExitCode {
         #[command(flatten)]
         server: flags::ServerFlags,
 
-        /// Close every connection after one response
-        #[arg(long)]
-        no_keep_alive: bool,
-
-        /// Open a file for every request instead of keeping it open for a second
-        #[arg(long)]
-        no_file_cache: bool,
+        #[command(flatten)]
+        offer: flags::OfferFlags,
     }
 
     store::embedded::run_if_asked();
     let command: Command = flags::parse();
-    let offer = iterative::start::Offer {
-        file_cache: !command.no_file_cache,
-        keep_alive: !command.no_keep_alive,
-    };
-    match run(&command.server, offer) {
+    match run(&command.server, command.offer.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => flags::fail(flags::FAILED, line),
     }

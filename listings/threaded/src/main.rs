@@ -9,13 +9,8 @@ struct ThreadFlags {
     #[arg(long, default_value = "1024", value_name = "N", value_parser = flags::at_least_one)]
     max_connections: usize,
 
-    /// Close every connection after one response
-    #[arg(long)]
-    no_keep_alive: bool,
-
-    /// Open a file for every request instead of keeping it open for a second
-    #[arg(long)]
-    no_file_cache: bool,
+    #[command(flatten)]
+    offer: flags::OfferFlags,
 }
 
 #[cfg(target_os = "linux")]
@@ -58,11 +53,7 @@ fn run(flags: &flags::ServerFlags, threads: &ThreadFlags) -> Result<(), String> 
     // SIGUSR1 is how the main thread interrupts the others.
     signals::watch_for(&[Signal::SIGUSR1])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let offer = start::Offer {
-        file_cache: !threads.no_file_cache,
-        keep_alive: !threads.no_keep_alive,
-    };
-    let start::Ready { worker, store: _store } = start::get_ready(flags, offer)?;
+    let start::Ready { worker, store: _store } = start::get_ready(flags, threads.offer.into())?;
     start::announce(&listener)?;
     let threads = Threads::new(threads.max_connections);
     accept_and_spawn(listener, &threads, &Arc::new(Shelf::new(worker)))

@@ -60,9 +60,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     }
     let many = model.at_once.min(30) + 2;
     cases.add(format!("{many} clients that say nothing"), move || silent(model, many));
-    if model.event_loop {
-        cases.add("what arrived while the server stood still", move || stood_still(model));
-    }
+    cases.add("what arrived while the server stood still", move || stood_still(model));
     if model.keep_alive {
         let name = format!("{many} idle connections that are kept alive");
         cases.add(name, move || kept_alive(model, many));
