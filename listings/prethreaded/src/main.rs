@@ -65,7 +65,8 @@ fn run(flags: &flags::ServerFlags, pool: &PoolFlags) -> Result<(), String> {
     }
     signals::watch_for(&[Signal::SIGUSR1])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let start::Ready { worker, store: _store } = start::get_ready(flags, pool.offer.into())?;
+    let start::Ready { worker, store: _store } =
+        start::get_ready(flags, pool.offer.into())?;
     let worker = Arc::new(worker);
     let threads = Pool::new(listener, flags.grace)
         .map_err(|error| format!("cannot block signals: {error}"))?;

@@ -53,7 +53,8 @@ fn run(flags: &flags::ServerFlags, threads: &ThreadFlags) -> Result<(), String> 
     // SIGUSR1 is how the main thread interrupts the others.
     signals::watch_for(&[Signal::SIGUSR1])
         .map_err(|error| format!("cannot catch signals: {error}"))?;
-    let start::Ready { worker, store: _store } = start::get_ready(flags, threads.offer.into())?;
+    let start::Ready { worker, store: _store } =
+        start::get_ready(flags, threads.offer.into())?;
     start::announce(&listener)?;
     let threads = Threads::new(threads.max_connections);
     accept_and_spawn(listener, &threads, &Arc::new(Shelf::new(worker)))

@@ -49,6 +49,10 @@ mod two {
         let n = b.read(&mut text)?;
         println!("B says: {}", String::from_utf8_lossy(&text[..n]));
 
+        // So that the next line is the same each time: A was written to, and nobody has the
+        // writing end of B any more.
+        writer.join().map_err(|_| io::Error::other("the writer has panicked"))??;
+
         // ANCHOR: again
         let mut set = FdSet::new(); // once more from the beginning
         set.insert(a.as_fd());
@@ -58,7 +62,7 @@ mod two {
         println!("and later:      {}", names(&set, &a, &b));
         let n = a.read(&mut text)?;
         println!("A says: {}", String::from_utf8_lossy(&text[..n]));
-        writer.join().map_err(|_| io::Error::other("the writer has panicked"))?
+        Ok(())
     }
 
     fn names(set: &FdSet<'_>, a: &PipeReader, b: &PipeReader) -> String {
