@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use guestbook::{Finish, Guest, Job, Now, Out, Settings};
 use http1::SEND_QUOTA;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, pread};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
@@ -268,12 +269,23 @@ fn send_some(
     if bytes.is_empty() {
         return Ok(0);
     }
+    let is_late = !may_wait(client, Timeout::Send, until)?;
+    if is_late && !has_room(client) {
+        return Err(Errno::AGAIN);
+    }
     let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::DONTWAIT, !may_wait(client, Timeout::Send, until)?);
+    flags.set(SendFlags::DONTWAIT, is_late);
     flags.set(SendFlags::MORE, more);
     net::send(client, bytes, flags)
 }
 // ANCHOR_END: send-some
+
+/// Whether the client has taken a good part of what we have sent: a third, by tcp(7)'s
+/// measure of room. The last bytes of a buffer are no sign of a client that reads.
+fn has_room(client: &OwnedFd) -> bool {
+    let mut client = [PollFd::new(client, PollFlags::OUT)];
+    poll(&mut client, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
 
 /// Whether bytes are there that we have not read.
 fn is_readable(client: &OwnedFd) -> bool {

@@ -16,25 +16,31 @@ pub struct Name {
 
 /// Slots, taken and free. The lowest free one is the next, as with descriptors, so that what
 /// is kept by slot stays short.
-#[derive(Debug, Default)]
-pub struct Clients {
-    slots: Vec<Slot>,
+#[derive(Debug)]
+pub struct Clients<C = Client> {
+    slots: Vec<Slot<C>>,
     free: BinaryHeap<Reverse<usize>>,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
+#[derive(Debug)]
+struct Slot<C> {
     /// How many calls were made from here, and clients admitted.
     number: u64,
-    client: Option<Box<Client>>,
+    client: Option<Box<C>>,
 }
 
-impl Clients {
+impl<C> Default for Clients<C> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: BinaryHeap::new() }
+    }
+}
+
+impl<C> Clients<C> {
     /// Gives a client a slot.
-    pub fn insert(&mut self, client: Client) -> usize {
+    pub fn insert(&mut self, client: C) -> usize {
         let slot = self.free.pop().map_or(self.slots.len(), |Reverse(slot)| slot);
         if slot == self.slots.len() {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot { number: 0, client: None });
         }
         self.slots[slot].number += 1;
         self.slots[slot].client = Some(Box::new(client));
@@ -49,33 +55,33 @@ impl Clients {
     }
 
     /// The client that waits for this call.
-    pub fn who_made(&mut self, call: Name) -> Option<&mut Client> {
+    pub fn who_made(&mut self, call: Name) -> Option<&mut C> {
         let slot = self.slots.get_mut(call.slot)?;
         slot.client.as_deref_mut().filter(|_| slot.number == call.number)
     }
 
     /// Takes a client out. Whoever puts nothing back has to [`Clients::release`] the slot.
-    pub(crate) fn take(&mut self, slot: usize) -> Option<Box<Client>> {
+    pub fn take(&mut self, slot: usize) -> Option<Box<C>> {
         self.slots.get_mut(slot)?.client.take()
     }
 
     /// Puts a client back that was taken out.
-    pub(crate) fn put_back(&mut self, slot: usize, client: Box<Client>) {
+    pub fn put_back(&mut self, slot: usize, client: Box<C>) {
         self.slots[slot].client = Some(client);
     }
 
     /// The slot is free for somebody else.
-    pub(crate) fn release(&mut self, slot: usize) {
+    pub fn release(&mut self, slot: usize) {
         self.free.push(Reverse(slot));
     }
 
     /// The client in a slot.
-    pub fn get(&self, slot: usize) -> Option<&Client> {
+    pub fn get(&self, slot: usize) -> Option<&C> {
         self.slots.get(slot)?.client.as_deref()
     }
 
     /// The client in a slot.
-    pub fn get_mut(&mut self, slot: usize) -> Option<&mut Client> {
+    pub fn get_mut(&mut self, slot: usize) -> Option<&mut C> {
         self.slots.get_mut(slot)?.client.as_deref_mut()
     }
 

@@ -2,11 +2,13 @@
 //! deadline ends it.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
-use crate::client::open_small;
+use crate::client::{open, open_small, send};
 use crate::model::Model;
 use crate::patience::patience;
 use crate::process;
@@ -19,8 +21,11 @@ use crate::server::Server;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How much memory one slow reader may cost, in KiB: a fifth of what it asked for.
 const EACH: u64 = 2 * 1024;
-/// What a reader that reads at all takes ten times a second: 1,200 bytes in a second.
-const SIP: usize = 120;
+/// What a reader that reads at all takes ten times a second.
+const SIP: usize = 12;
+/// How long a reader may be kept. A server notes what the kernel takes, not what the reader
+/// takes: the kernel's buffer may grow once more, and the deadline begins again.
+const KEPT: Duration = Duration::from_secs(2 * DEADLINE.as_secs());
 
 /// What a crowd of slow readers cost.
 struct Cost {
@@ -38,15 +43,21 @@ pub fn run(model: &Model) -> Result<Report, String> {
     for size in sizes.clone() {
         cases.add(size.of("slow readers"), move || slow_readers(model, size));
     }
+    cases.add("a reader that reads while the server stands still", move || {
+        let memory = 0;
+        stood_still(model).map(|others| Cost { memory, others })
+    });
     let mut tally = Tally::default();
     let (mut waits, mut memory, mut beside) = (Vec::new(), 0, Waits::default());
-    for (size, (name, outcome)) in sizes.iter().zip(cases.run()) {
+    let of_size = sizes.iter().map(Some).chain([None]);
+    for (size, (name, outcome)) in of_size.zip(cases.run()) {
         tally.case(name, || {
             let cost = outcome?;
             memory = cost.memory.max(memory);
             match size {
-                Size::All(_) => waits.push(("slow readers", cost.others.slowest)),
-                Size::Part(_) => beside = cost.others,
+                Some(Size::All(_)) => waits.push(("slow readers", cost.others.slowest)),
+                Some(Size::Part(_)) => beside = cost.others,
+                None => {}
             }
             Ok(())
         });
@@ -64,6 +75,34 @@ pub fn run(model: &Model) -> Result<Report, String> {
     Ok(report)
 }
 
+/// The server is stopped for longer than a reader may take, and the reader reads meanwhile.
+/// It was not slow.
+fn stood_still(model: &Model) -> Result<Waits, String> {
+    let server = Server::start(model, &[])?;
+    server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
+    let mut stream = open(server.address)?;
+    send(&mut stream, b"GET /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+    // The kernel's buffers are full by now, and the server waits.
+    thread::sleep(Duration::from_millis(500));
+    let all = process::tree(server.pid());
+    let signal =
+        |signal| all.iter().try_for_each(|process| process::signal(process.pid, signal));
+    signal(Signal::STOP)?;
+    let mut heard = Member::new(stream, b"")?;
+    let begun = Instant::now();
+    while begun.elapsed() < DEADLINE + Duration::from_secs(1) && heard.sip(1 << 16) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    signal(Signal::CONT)?;
+    heard.drain();
+    let length = heard.heard.len();
+    if length < BIG {
+        return Err(format!("{length} bytes arrive, of more than {BIG}"));
+    }
+    server.finish()?;
+    Ok(Waits { clients: 1, slowest: Duration::ZERO })
+}
+
 fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
     let server = Server::start(model, &[])?;
     server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
@@ -76,14 +115,14 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
         members.push(Member::new(stream, request)?);
     }
     let pid = server.pid();
-    let others = Others::begin(server.address, size, DEADLINE + 2 * patience());
+    let others = Others::begin(server.address, size, KEPT + 2 * patience());
     let grown = thread::spawn(move || {
         // The kernel's buffers are full by now, and the server waits.
         thread::sleep(Duration::from_secs(1));
         process::memory(pid).saturating_sub(before)
     });
     // Every second one reads a little; the others nothing.
-    crowd::linger(&mut members, DEADLINE + patience(), |number, member| match number % 2 {
+    crowd::linger(&mut members, KEPT + patience(), |number, member| match number % 2 {
         0 => !member.is_reset(),
         _ => member.sip(SIP) && !member.is_reset(),
     });
