@@ -30,6 +30,7 @@ caught! { threads by "thread";
     row_10_leaks: row 10, "leaks", "not healthy";
     row_11_patient_sender: row 11, "patient-sender", "the write deadline does not fire";
     row_12_starts_again: row 12, "starts-again", "dripping heads, and places are left: client 0 still drips";
+    row_12_late_unseen: row 12, "late-unseen", "what arrived while the server stood still: answered 408";
     row_13_eof_is_gone: row 13, "eof-is-gone", "a file, shut at once: the connection is Reset after []";
     row_14_keeps_everything: row 14, "keeps-everything", "a flood of 10 MB: memory grew";
     row_15_patient: row 15, "patient-with-store", "silent: the page: no response, connection Open";

@@ -64,6 +64,8 @@ pub enum Fault {
     PatientSender,
     /// Row 12: every byte starts the time for a head or a body again.
     StartsAgain,
+    /// Row 12: calls a client late without a look at what has arrived.
+    LateUnseen,
     /// Row 12, pool: keeps an idle connection although others wait.
     KeepsIdle,
     /// Row 13: takes a client that has shut its sending side for one that is gone.

@@ -239,7 +239,12 @@ impl House {
                     guest.fail();
                 }
                 let lately = last_byte.elapsed() < self.settings.header_timeout;
-                if !(lately && self.fault == Some(Fault::StartsAgain)) {
+                let in_time = match self.fault {
+                    Some(Fault::StartsAgain) => lately,
+                    Some(Fault::LateUnseen) => false,
+                    _ => is_readable(stream),
+                };
+                if !in_time {
                     guest.expired(Now::read());
                 }
                 let stops = self.stop.came();
