@@ -210,6 +210,12 @@ impl House {
         kept: &mut Vec<u8>,
         last_byte: &mut Instant,
     ) {
+        if self.fault == Some(Fault::LateUnseen) {
+            guest.expired(Now::read());
+            if guest.room() == 0 {
+                return;
+            }
+        }
         let mut buffer = [0; 16 * 1024];
         let room = guest.room().min(buffer.len());
         // A wait that is mostly over when a signal comes is hardly ever interrupted.
@@ -239,12 +245,8 @@ impl House {
                     guest.fail();
                 }
                 let lately = last_byte.elapsed() < self.settings.header_timeout;
-                let in_time = match self.fault {
-                    Some(Fault::StartsAgain) => lately,
-                    Some(Fault::LateUnseen) => false,
-                    _ => is_readable(stream),
-                };
-                if !in_time {
+                let again = lately && self.fault == Some(Fault::StartsAgain);
+                if !again && !is_readable(stream) {
                     guest.expired(Now::read());
                 }
                 let stops = self.stop.came();
