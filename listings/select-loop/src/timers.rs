@@ -63,8 +63,8 @@ impl Timers {
     }
 
     fn tick_after(&self, deadline: Instant) -> u64 {
-        let since = deadline.saturating_duration_since(self.start).as_millis();
-        u64::try_from(since.div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
+        let since = deadline.saturating_duration_since(self.start).as_nanos();
+        u64::try_from(since.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
     }
 }
 
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!((timers.late(ms(300)), timers.next()), (None, Some(ms(1000))));
         timers.set(7, Some(ms(2000)));
         assert_eq!(timers.late(ms(1999)), None, "it was put off");
+        timers.set(7, Some(ms(2000) + Duration::from_nanos(1)));
+        assert_eq!(timers.next(), Some(ms(2100)), "a nanosecond is too early, too");
         timers.set(7, None);
         assert_eq!((timers.next(), timers.late(ms(9999))), (None, None));
     }
