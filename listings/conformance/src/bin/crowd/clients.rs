@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::process;
 use std::time::{Duration, Instant};
 
 use conformance::{Response, responses};
@@ -15,9 +16,10 @@ use crate::Command;
 
 /// How often overdue clients are looked for, and new ones begin.
 const TICK: Duration = Duration::from_millis(10);
-/// Clients with the same source address, below 127.0.0.0/8: it has some 28,000 ports to give
-/// (`ip_local_port_range` in ip(7)).
-const SAME_SOURCE: usize = 10_000;
+/// Clients with the same source address, in 127.0.0.0/8. It has some 28,000 ports to give
+/// (`ip_local_port_range` in ip(7)), and the fewer are left, the longer the kernel looks for
+/// one.
+const SAME_SOURCE: usize = 2_000;
 
 /// What a client waits for.
 #[derive(Debug)]
@@ -177,8 +179,10 @@ impl Crowd {
         if let IpAddr::V4(address) = self.server.ip()
             && address.is_loopback()
         {
+            // Connections of the crowd before this one may be in TIME-WAIT, with their ports.
+            let [_, _, mine, too] = process::id().to_be_bytes();
             let last = u8::try_from(1 + number / SAME_SOURCE).unwrap_or(u8::MAX);
-            let source = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+            let source = SocketAddr::from((Ipv4Addr::new(127, mine, too, last), 0));
             net::bind(&socket, &source).map_err(|error| failed("bind", error))?;
         }
         let outcome = match net::connect(&socket, &self.server) {
