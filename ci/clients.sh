@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 for program in curl ab wrk redis-server redis-cli; do
   command -v "$program" >/dev/null || { echo "clients.sh needs $program: .ci/run installs it" >&2; exit 2; }
 done
-servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop)
+servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop)
 cargo build --quiet --release "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)
@@ -18,6 +18,7 @@ printf 'small\n' > "$work/www/small.txt"
 head -c 20000000 /dev/urandom > "$work/www/big.bin"
 
 start() { # FLAGS...: starts a server and sets url
+  : > "$work/out" # where the last one has said its address
   "$bin/$server" --listen 127.0.0.1:0 --root "$work/www" "$@" > "$work/out" & pids+=($!)
   for _ in $(seq 100); do
     url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && return

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 clients=${1:-15000}
-cargo build --quiet --profile production -p conformance -p prethreaded -p poll-loop -p epoll-loop
+cargo build --quiet --profile production -p conformance -p prethreaded -p poll-loop -p epoll-loop -p uring-loop
 ulimit -n "$(ulimit -Hn)"
 bin=${CARGO_TARGET_DIR:-target}/production
 work=$(mktemp -d)
@@ -16,6 +16,7 @@ trap cleanup EXIT
 mkdir "$work/www"; head -c 612 /dev/urandom | base64 -w 0 | head -c 612 > "$work/www/small.txt"
 
 serve() { # PROGRAM FLAGS...
+  : > "$work/out" # where the last one has said its address
   "$bin/$1" --listen 127.0.0.1:0 --root "$work/www" "${@:2}" > "$work/out" & pids+=($!)
   for _ in $(seq 100); do address=$(sed -n 's|^listening on http://||p' "$work/out"); [ -n "$address" ] && return; sleep 0.1; done
   echo "$* did not start" >&2; exit 1
@@ -26,7 +27,7 @@ work_of() { # PID: context switches and processor ticks so far
 }
 
 uname -sr
-for server in poll-loop "epoll-loop" "epoll-loop --edge-triggered"; do
+for server in poll-loop "epoll-loop" "epoll-loop --edge-triggered" uring-loop; do
   # shellcheck disable=SC2086 # flags are words
   serve $server
   sleep 1.5

@@ -9,7 +9,7 @@ rounds=${1:-5} seconds=${2:-4}
 for program in nginx wrk taskset; do
   command -v "$program" >/dev/null || { echo "floors.sh needs $program: install it with your package manager" >&2; exit 2; }
 done
-packages=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop)
+packages=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop)
 cargo build --quiet --profile production "${packages[@]/#/--package=}"
 ulimit -n "$(ulimit -Hn)"
 work=$(mktemp -d)
@@ -46,6 +46,11 @@ servers=(
   "epoll-edge 18093 epoll-loop --edge-triggered"
   "epoll-one-shot 18094 epoll-loop --one-shot"
   "epoll-without-cache 18095 epoll-loop --no-file-cache"
+  "uring 18097 uring-loop"
+  "uring-defer 18098 uring-loop --defer-taskrun"
+  "uring-interrupt 18099 uring-loop --interrupt"
+  "uring-as-of-5.10 18100 uring-loop --as-of 5.10"
+  "uring-without-cache 18101 uring-loop --no-file-cache"
 )
 declare -A process ports=([nginx]=18081 [bare]=18096) paths=([epoll-page]=guestbook [poll-page]=guestbook)
 taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!) process[nginx]=$!
@@ -97,7 +102,11 @@ for clients in 64 1000; do
   [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")
   compare "612 bytes, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= "${loops[@]}" bare=
   compare "the same against a loop without an application" bare "$clients" keep-alive bare= epoll=0.8
+  compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= nginx= \
+    uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache= bare=
 done
+compare "io_uring against epoll, keep-alive, 1 client" epoll 1 keep-alive epoll= uring= uring-defer=
+compare "io_uring against epoll, close, 20 clients" epoll 20 close epoll= uring= uring-defer=
 # The page is two commands to the store in one round trip; a short one, since no remark was added.
 ports[epoll-page]=${ports[epoll]} ports[poll-page]=${ports[poll]} process[epoll-page]=${process[epoll]} process[poll-page]=${process[poll]}
 compare "the page against the same server's file, 64 clients" epoll 64 keep-alive epoll= epoll-page=0.4 poll-page=

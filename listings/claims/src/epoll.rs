@@ -129,6 +129,25 @@ pub const CLAIMS: &[Claim] = &[
         }),
     },
     Claim {
+        id: "edge-triggered-pipe-reports-each-write",
+        sentence: "Edge-triggered, a write to a pipe that is not empty is reported. (Linux \
+            5.5 to 5.13 did not, before the fix of July 2021, which 5.10 has from 5.10.56 on.)",
+        chapter: "epoll.md",
+        kernels: All,
+        source: "the kernel's commits 1b6b26ae7053 and 3a34b13a88ca, in pipe_write",
+        counter: "nothing is written",
+        check: linux!(|case| {
+            let (reader, writer) = pipe()?;
+            let set = Set::new()?;
+            set.add(&reader, EpollFlags::EPOLLIN | EpollFlags::EPOLLET)?;
+            write(&writer, b"hello")?;
+            let first = set.reports(LONG)?;
+            write(&writer, case.pick(b"more", b""))?;
+            let second = set.reports(MOMENT)?;
+            seen((first, second) == (1, 1), format!("{first} event, then {second}"))
+        }),
+    },
+    Claim {
         id: "edge-triggered-reports-what-was-there",
         sentence: "Edge-triggered, what was there before the descriptor was added is \
             reported.",
@@ -423,6 +442,39 @@ pub const CLAIMS: &[Claim] = &[
             }
             let number = told.len();
             seen(number == 3, format!("three calls tell of {number} descriptors"))
+        }),
+    },
+    Claim {
+        id: "a-stop-ends-epoll-wait",
+        sentence: "epoll_wait(2) fails with EINTR when its process was stopped by a signal \
+            and goes on, although no handler has run.",
+        chapter: "epoll.md",
+        kernels: All,
+        source: "signal(7), Interruption of system calls and library functions by stop \
+            signals",
+        counter: "poll(2), which goes on waiting",
+        check: linux!(|case| {
+            let (reader, _writer) = pipe()?;
+            let set = Set::new()?;
+            set.add(&reader, EpollFlags::EPOLLIN)?;
+            let mut asked = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+            let child = child(|| {
+                let result = match case {
+                    Case::Claimed => set.reports(2 * LONG).map(drop),
+                    Case::Counter => poll(&mut asked, 1_000_u16).map(drop),
+                };
+                i32::from(result == Err(Errno::EINTR))
+            })?;
+            if !until_in('S', child.0) {
+                return cannot("the child did not go to sleep");
+            }
+            kill(child.0, Signal::SIGSTOP)?;
+            let stopped = until_in('T', child.0);
+            kill(child.0, Signal::SIGCONT)?;
+            if !stopped {
+                return cannot("the child did not stop");
+            }
+            either(child.code()? == 1, "EINTR", "it waits until its time is over")
         }),
     },
     Claim {

@@ -13,6 +13,12 @@
 mod kit;
 #[cfg(target_os = "linux")]
 mod raw;
+#[cfg(target_os = "linux")]
+mod raw_aio;
+#[cfg(target_os = "linux")]
+mod raw_ring;
+#[cfg(target_os = "linux")]
+mod raw_uring;
 
 mod judge;
 
@@ -35,6 +41,7 @@ macro_rules! linux {
     };
 }
 
+mod aio;
 mod descriptors;
 mod epoll;
 mod files;
@@ -42,9 +49,12 @@ mod listeners;
 mod memory;
 mod poll;
 mod processes;
+mod regular_files;
+mod rings;
 mod select;
 mod sockets;
 mod threads;
+mod uring;
 mod waiting;
 
 /// A sentence about the kernel, and how to find out whether it is true.
@@ -149,6 +159,10 @@ pub const TOPICS: &[(&str, &[Claim])] = &[
     ("descriptors.rs", descriptors::CLAIMS),
     ("poll.rs", poll::CLAIMS),
     ("epoll.rs", epoll::CLAIMS),
+    ("rings.rs", rings::CLAIMS),
+    ("uring.rs", uring::CLAIMS),
+    ("regular_files.rs", regular_files::CLAIMS),
+    ("aio.rs", aio::CLAIMS),
 ];
 
 /// All claims.

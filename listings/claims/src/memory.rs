@@ -92,7 +92,7 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         id: "fork-does-not-copy-shared-tables",
-        sentence: "Shared memory does not make fork(2) longer: its tables are not copied.",
+        sentence: "Shared memory makes fork(2) hardly longer: its tables are not copied.",
         chapter: "clone-cost.md",
         kernels: All,
         source: "the kernel's vma_needs_copy",
@@ -126,7 +126,7 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         id: "thread-does-not-grow-with-memory",
-        sentence: "Creating a thread takes no longer with more resident memory.",
+        sentence: "Creating a thread takes hardly longer with more resident memory.",
         chapter: "clone-cost.md",
         kernels: All,
         source: "clone(2), CLONE_VM",

@@ -58,8 +58,8 @@ fn typical(
 ) -> io::Result<Took> {
     let mut took = Vec::with_capacity(times);
     for _ in 0..times {
-        // A program that works writes to its memory. The last fork has made all of it read
-        // only, and a page that nobody has written to since costs the next fork less.
+        // As a program does that works. What would change without it is an exercise of the
+        // chapter.
         memory.write(0..usize::MAX, 1);
         took.push(once()?);
     }

@@ -38,7 +38,7 @@ pub struct Interests {
 }
 
 impl Interests {
-    /// An empty list.
+    /// An instance in which nobody is.
     ///
     /// # Errors
     /// What epoll_create1(2) answers.
@@ -88,7 +88,7 @@ impl Interests {
     }
     // ANCHOR_END: arm
 
-    /// The client of this slot is gone. Closing its socket takes it out of the list, since
+    /// The client of this slot is gone. Closing its socket takes it out of the instance, since
     /// nobody else has the socket open.
     pub fn forget(&mut self, slot: usize) {
         if let Some(known) = self.clients.get_mut(slot) {
@@ -112,10 +112,10 @@ impl Interests {
     }
 
     /// Takes the listener out. It has to be done while we have it open: if another process
-    /// has it open, too, closing ours would leave it in the list for ever.
+    /// has it open, too, closing ours would leave it in there for ever.
     pub fn remove_listener(&mut self, listener: impl AsFd) {
         if std::mem::take(&mut self.listener_is_in) {
-            // It is in the list, and open: there is nothing to fail.
+            // It is in, and open: there is nothing to fail.
             let _ = epoll::delete(&self.epoll, listener);
         }
     }

@@ -7,11 +7,14 @@
 //! | --- | --- |
 //! | `lib.rs` | [`EpollLoop`]: accept, arm, wait, drain, retire |
 //! | `interests.rs` | [`Interests`]: epoll_ctl, and when it is called: level, edge, one-shot |
+//! | `files_by.rs` | [`FilesBy`]: who waits for the disk: a pool of threads, or the loop |
 //! | `workers.rs` | several processes that wait for one listener, or one each |
 //!
-//! Clients, deadlines, the store and the door are those of `select-loop`.
+//! Clients, deadlines, the store and the door are those of `select-loop`. Files are opened and
+//! read by a pool of threads (part 6), unless the house was given none.
 #![cfg(target_os = "linux")]
 
+mod files_by;
 mod interests;
 mod workers;
 
@@ -25,6 +28,7 @@ use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::io::Errno;
 use select_loop::{After, Door, House, Interest, Ready, Stop};
 
+pub use files_by::FilesBy;
 pub use interests::{Interests, Trigger};
 pub use workers::{Workers, run_workers};
 
@@ -33,6 +37,8 @@ const LISTENER: u64 = 0;
 const STOP: u64 = 1;
 const STORE: u64 = 2;
 const CLIENTS: u64 = 3;
+/// The files that others read. No slot is as high.
+const DISK: u64 = u64::MAX;
 
 /// How many events one call may bring.
 const EVENTS: usize = 256;
@@ -65,6 +71,9 @@ impl EpollLoop {
         }
         let interests = Interests::new(trigger, exclusive)?;
         interests.add(STOP, &stop)?;
+        if let Some(told) = house.disk() {
+            interests.add(DISK, told)?;
+        }
         Ok(Self { house, door, stop, interests })
     }
 
@@ -92,6 +101,7 @@ impl EpollLoop {
                     STOP if self.stop.has_come() => self.stop(),
                     STOP => {}
                     STORE => self.house.store_is_ready(ready(event.flags)),
+                    DISK => self.house.disk_is_ready(),
                     client => self.drain((client - CLIENTS) as usize, ready(event.flags)),
                 }
             }

@@ -25,6 +25,18 @@ struct LoopFlags {
     #[arg(long, requires = "workers")]
     reuseport: bool,
 
+    /// Open and read files in the loop itself, as the servers over select and poll do
+    #[arg(long)]
+    files_in_loop: bool,
+
+    /// How many threads open and read files, for each loop
+    #[arg(long, value_name = "N", default_value = "4", value_parser = flags::at_least_one)]
+    file_threads: usize,
+
+    /// Let the threads read what is cached as well, which the loop could do without waiting
+    #[arg(long, conflicts_with = "files_in_loop")]
+    pool_always: bool,
+
     #[command(flatten)]
     offer: flags::OfferFlags,
 }
@@ -59,7 +71,7 @@ fn main() -> ExitCode {
 // ANCHOR: run
 #[cfg(target_os = "linux")]
 fn run(flags: &flags::ServerFlags, how: &LoopFlags) -> Result<(), String> {
-    use epoll_loop::{EpollLoop, Trigger, Workers, run_workers};
+    use epoll_loop::{EpollLoop, FilesBy, Trigger, Workers, run_workers};
     use select_loop::start;
 
     let offer = how.offer.into();
@@ -68,13 +80,21 @@ fn run(flags: &flags::ServerFlags, how: &LoopFlags) -> Result<(), String> {
         LoopFlags { one_shot: true, .. } => Trigger::OneShot,
         _ => Trigger::Level,
     };
+    let files_by = match how.file_threads {
+        _ if how.files_in_loop => FilesBy::Loop,
+        threads if how.pool_always => FilesBy::PoolAlways(threads),
+        threads => FilesBy::Pool(threads),
+    };
     if let Some(size) = how.workers {
         let workers =
             Workers { size, reuseport: how.reuseport, exclusive: !how.no_exclusive };
-        return run_workers(flags, offer, trigger, workers);
+        return run_workers(flags, offer, trigger, files_by, workers);
     }
-    let start::Ready { house, door, stop, store: _store } =
+    let start::Ready { mut house, door, stop, store: _store } =
         start::get_ready(flags, offer, u64::MAX)?;
+    files_by
+        .set_up(&mut house)
+        .map_err(|error| format!("cannot start threads for files: {error}"))?;
     EpollLoop::new(house, door, stop, trigger, false)
         .and_then(EpollLoop::run)
         .map_err(|error| format!("cannot wait in epoll_wait: {error}"))

@@ -18,7 +18,7 @@ use select_loop::start::room_for_clients;
 use select_loop::{Door, House, Stop, StoreLink};
 use store::embedded::Embedded;
 
-use crate::{EpollLoop, Trigger};
+use crate::{EpollLoop, FilesBy, Trigger};
 
 /// How many clients a worker accepts before the others have the chance.
 const AT_ONCE: usize = 1;
@@ -42,6 +42,7 @@ pub fn run_workers(
     flags: &ServerFlags,
     offer: Offer,
     trigger: Trigger,
+    files_by: FilesBy,
     workers: Workers,
 ) -> Result<(), String> {
     let room = room_for_clients(u64::MAX)
@@ -56,7 +57,8 @@ pub fn run_workers(
     // ANCHOR: work
     let mut work = |listener: OwnedFd| {
         let link = StoreLink::new(address, flags.store_timeout);
-        let house = House::new(files.clone(), link, settings, flags.grace);
+        let mut house = House::new(files.clone(), link, settings, flags.grace);
+        files_by.set_up(&mut house)?; // threads: after the fork, which copies only one
         let door = Door::new(listener, room).at_once(AT_ONCE);
         let exclusive = workers.exclusive && !workers.reuseport;
         let mut one = EpollLoop::new(house, door, Stop::new()?, trigger, exclusive)?;

@@ -8,6 +8,8 @@ conformance::suite!(
     also = &[
         &["--edge-triggered"],
         &["--one-shot"],
+        &["--files-in-loop"],
+        &["--pool-always"],
         &["--workers", "4"],
         &["--workers", "4", "--reuseport"],
     ]

@@ -39,7 +39,20 @@ pub struct Files {
     root: Arc<OwnedFd>,
     kept: Arc<Kept>,
     has_openat2: bool,
+    /// What openat2 is to see to: that the path stays below the root, for a start.
+    resolve: ResolveFlags,
 }
+
+/// Below the root, and through no link of `/proc`.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Errors with RESOLVE_CACHED that say nothing about the file: it would have to be waited for,
+/// or the kernel does not know the flag.
+const NOT_SAID: [Option<i32>; 3] = [
+    Some(Errno::AGAIN.raw_os_error()),
+    Some(Errno::INTR.raw_os_error()),
+    Some(Errno::INVAL.raw_os_error()),
+];
 
 /// What is open, for all clones.
 #[derive(Debug)]
@@ -76,7 +89,12 @@ impl Files {
             changed: Condvar::new(),
             is_watched: AtomicBool::new(false),
         };
-        Ok(Self { root: Arc::new(root), kept: Arc::new(kept), has_openat2 })
+        Ok(Self {
+            root: Arc::new(root),
+            kept: Arc::new(kept),
+            has_openat2,
+            resolve: BENEATH,
+        })
     }
 
     /// Opens the file at `path`, unless it was open a moment ago.
@@ -107,6 +125,23 @@ impl Files {
         Ok((file, meta))
     }
     // ANCHOR_END: open
+
+    /// The same, for a loop: none if the disk would have to be waited for, or if the kernel
+    /// cannot say so (RESOLVE_CACHED, since Linux 5.12).
+    // ANCHOR: open-at-once
+    pub fn open_at_once(&mut self, path: &str) -> Option<io::Result<(File, Meta)>> {
+        if !self.has_openat2 {
+            return self.cache().get(path, Instant::now()).map(Ok);
+        }
+        self.resolve = BENEATH | ResolveFlags::CACHED;
+        let opened = self.open(path);
+        self.resolve = BENEATH;
+        match opened {
+            Err(error) if NOT_SAID.contains(&error.raw_os_error()) => None,
+            opened => Some(opened),
+        }
+    }
+    // ANCHOR_END: open-at-once
 
     /// Closes what was kept for long enough. An idle server calls it at
     /// [`Files::expires_at`].
@@ -154,9 +189,9 @@ impl Files {
         self.cache().clear();
     }
 
+    // ANCHOR: locked
     /// The cache, for a moment in which nobody else has it: long enough to look something up,
     /// and never for as long as open(2) takes.
-    // ANCHOR: locked
     fn cache(&self) -> MutexGuard<'_, FileCache<File>> {
         self.kept.cache.lock().unwrap_or_else(|poisoned| {
             // A thread has panicked in here, and left it as it was at that moment. It is a
@@ -186,8 +221,9 @@ impl Files {
     // ANCHOR: beneath
     fn open_beneath(&self, path: &str) -> io::Result<OwnedFd> {
         let opened = if self.has_openat2 {
-            let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-            retry(|| openat2(&*self.root, path, FLAGS, Mode::empty(), beneath))
+            let open = || openat2(&*self.root, path, FLAGS, Mode::empty(), self.resolve);
+            // EAGAIN is an answer, then, and none that changes by asking again.
+            if self.resolve.contains(ResolveFlags::CACHED) { open() } else { retry(open) }
         } else {
             self.open_step_by_step(path)
         };
@@ -274,6 +310,24 @@ mod tests {
             }
         }
         fs::remove_dir_all(&folder).expect("to clean up");
+    }
+
+    #[test]
+    fn what_would_have_to_be_looked_up_is_not_opened_at_once() {
+        let root =
+            std::env::temp_dir().join(format!("who-waits-now-{}", std::process::id()));
+        fs::create_dir_all(&root).expect("a temporary folder");
+        fs::write(root.join("page"), "x").expect("a file");
+        let mut files = Files::new(&root, false).expect("the root");
+        // Nobody has asked for this name, so the kernel would have to look.
+        assert!(files.open_at_once("none").is_none(), "it has no answer yet");
+        assert!(files.open("none").is_err() && files.open("page").is_ok());
+        // Before Linux 5.12 there is never an answer.
+        if let Some(none) = files.open_at_once("none") {
+            assert_eq!(none.map_err(|e| e.kind()).err(), Some(io::ErrorKind::NotFound));
+            assert!(files.open_at_once("page").is_some_and(|page| page.is_ok()));
+        }
+        fs::remove_dir_all(&root).expect("to clean up");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! of a loop does what can be done *now*, remembers what would have blocked, and says what it
 //! waits for. The loop, not the client, does the waiting.
 
+mod pieces;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,13 @@ pub struct Client {
     pub(crate) is_queued: bool,
     /// All is said; what the client still sends is thrown away, until then at most.
     lingers_until: Option<Instant>,
+    /// Which visitor of the house it is.
+    pub(crate) visit: u64,
+    /// The piece of a file that is being read for us, and what is to go out with it: in the
+    /// order in which they are given back.
+    awaited: Vec<Out<File>>,
+    /// What was read, and where in the file: for the piece that is next.
+    in_memory: Option<(u64, Vec<u8>)>,
 }
 
 impl Client {
@@ -64,6 +73,9 @@ impl Client {
             is_draining: false,
             is_queued: false,
             lingers_until: None,
+            visit: 0,
+            awaited: Vec::new(),
+            in_memory: None,
         }
     }
 
@@ -105,8 +117,8 @@ impl Client {
                 && let Some(out) = self.guest.take_output()
             {
                 let is_large = matches!(&out, Out::File { len, .. } if *len > SMALL);
-                self.send(out, house);
-                if is_large && self.may_write {
+                self.send(out, slot, house);
+                if is_large && self.may_write && self.awaited.is_empty() {
                     return Next::Again;
                 }
             } else if let Some(job) = self.guest.take_job() {
@@ -125,9 +137,11 @@ impl Client {
     // ANCHOR_END: go-on
 
     /// Room is waited for only while there is something to send that did not fit.
+    // ANCHOR: interest
     fn interest(&self) -> Interest {
         Interest { read: self.guest.room() > 0, write: !self.may_write }
     }
+    // ANCHOR_END: interest
 
     /// Receives what is there.
     // ANCHOR: receive
@@ -152,11 +166,14 @@ impl Client {
 
     /// Sends as much of a piece as the kernel has room for.
     // ANCHOR: send
-    fn send(&mut self, out: Out<File>, house: &mut House) {
+    fn send(&mut self, out: Out<File>, slot: usize, house: &mut House) {
         if matches!(out, Out::Bytes(_))
             && let Some(file) = self.guest.take_small_file(SMALL)
         {
-            return self.send_together(out, file, house);
+            return self.send_together(out, file, slot, house);
+        }
+        if house.disk.is_some() && matches!(out, Out::File { .. }) {
+            return self.send_from_memory(out, slot, house);
         }
         let (sent, whole) = match &out {
             Out::Bytes(bytes) => {
@@ -190,7 +207,13 @@ impl Client {
     // ANCHOR_END: send
 
     /// Sends a head and the small file behind it in one call.
-    fn send_together(&mut self, head: Out<File>, file: Out<File>, house: &mut House) {
+    fn send_together(
+        &mut self,
+        head: Out<File>,
+        file: Out<File>,
+        slot: usize,
+        house: &mut House,
+    ) {
         let (Out::Bytes(bytes), Out::File { file: handle, at, len }) = (&head, &file)
         else {
             return self.guest.fail();
@@ -199,7 +222,18 @@ impl Client {
         page.clear();
         page.extend_from_slice(bytes);
         page.resize(bytes.len() + *len as usize, 0);
-        match pread(handle, &mut page[bytes.len()..], *at) {
+        let place = &mut page[bytes.len()..];
+        let read = match &mut house.disk {
+            None => pread(handle, place, *at),
+            Some(disk) => match self.take_piece(handle, *at, place, slot, disk) {
+                Some(n) => Ok(n),
+                None => {
+                    self.awaited = vec![file, head];
+                    return;
+                }
+            },
+        };
+        match read {
             // The file is shorter than it was.
             Ok(0) => return self.guest.fail(),
             Ok(n) => page.truncate(bytes.len() + n),
@@ -232,14 +266,15 @@ impl Client {
         }
     }
 
-    /// Opens the file, here and now: that is a debt, and part 6 collects it. The store is
-    /// asked, and not waited for.
+    /// Opens the file, here and now: that is a debt, and part 6 collects it, where somebody
+    /// else does it for the loop. The store is asked, and not waited for.
     // ANCHOR: work
     fn work(&mut self, job: Job, slot: usize, house: &mut House) {
         match job {
             Job::Open(path) => {
-                let opened = house.files.open(path.as_str());
-                self.guest.opened(opened, house.now);
+                if let Some(opened) = house.open(path, self.visit(slot)) {
+                    self.guest.opened(opened, house.now);
+                }
             }
             Job::Store(call) => {
                 let name = house.clients.new_call(slot);

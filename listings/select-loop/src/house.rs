@@ -2,14 +2,16 @@
 //! call in which the loop waits.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use guestbook::{Guest, Now, Settings};
-use iterative::Files;
+use guestbook::{Guest, Meta, Now, RelPath, Settings};
+use iterative::{File, Files};
 
 use crate::client::SMALL;
-use crate::{Client, Clients, Interest, Next, Ready, StoreLink, Timers};
+use crate::disk::Found;
+use crate::{Client, Clients, Disk, Interest, Next, Ready, StoreLink, Timers, Visit};
 
 /// How many turns make a round.
 const ROUND: usize = 256;
@@ -25,6 +27,10 @@ pub struct House {
     /// are served in a round.
     pub(crate) now: Now,
     pub(crate) files: Files,
+    /// Who waits for the disk in our place; without it, we do.
+    pub(crate) disk: Option<Disk>,
+    /// How many clients have come in.
+    visits: u64,
     pub(crate) store: StoreLink,
     pub(crate) settings: Settings,
     /// What was received, until the client has taken it: one buffer, since nobody waits with
@@ -63,6 +69,8 @@ impl House {
             turns: VecDeque::new(),
             now,
             files,
+            disk: None,
+            visits: 0,
             store,
             settings,
             buffer: vec![0; http1::INPUT_CAP],
@@ -79,6 +87,53 @@ impl House {
         self.reads_until_eagain = true;
     }
 
+    /// Has files opened and read by others. What has come of it is said by a descriptor:
+    /// [`House::disk`].
+    pub fn hand_files_to(&mut self, disk: Disk) {
+        self.disk = Some(disk);
+    }
+
+    /// The descriptor that is readable when [`House::disk_is_ready`] is to be called.
+    pub fn disk(&self) -> Option<BorrowedFd<'_>> {
+        self.disk.as_ref().map(Disk::as_fd)
+    }
+
+    /// Opens a file, or has it opened: then there is no result yet.
+    // ANCHOR: open
+    pub(crate) fn open(
+        &mut self,
+        path: RelPath,
+        who: Visit,
+    ) -> Option<io::Result<(File, Meta)>> {
+        match &mut self.disk {
+            None => Some(self.files.open(path.as_str())),
+            Some(disk) => disk.open(who, path, &mut self.files),
+        }
+    }
+    // ANCHOR_END: open
+
+    /// Files were opened and read. Who is still here goes on.
+    // ANCHOR: disk-is-ready
+    pub fn disk_is_ready(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        let clients = &self.clients;
+        let found = disk.take_found(|who| {
+            clients.get(who.slot).is_some_and(|client| client.visit == who.number)
+        });
+        for (Visit { slot, number }, found) in found {
+            let Some(client) = self.clients.get_mut(slot).filter(|c| c.visit == number)
+            else {
+                continue;
+            };
+            match found {
+                Found::Opened(opened) => client.guest().opened(opened, self.now),
+                Found::Read(at, read) => client.has_read(at, read, self.now),
+            }
+            self.queue(slot);
+        }
+    }
+    // ANCHOR_END: disk-is-ready
+
     /// The time of this round.
     pub fn now(&self) -> Instant {
         self.now.mono
@@ -92,7 +147,10 @@ impl House {
     /// A client comes in. It has a turn at once, since its request may be there.
     pub fn admit(&mut self, socket: OwnedFd) -> usize {
         let guest = Guest::new(self.settings, self.store.timeout(), self.now);
-        let slot = self.clients.insert(Client::new(socket, guest));
+        let mut client = Client::new(socket, guest);
+        self.visits += 1;
+        client.visit = self.visits;
+        let slot = self.clients.insert(client);
         self.queue(slot);
         slot
     }

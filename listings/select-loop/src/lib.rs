@@ -10,6 +10,7 @@
 //! | `client.rs` | [`Client`]: one client's turn, without waiting |
 //! | `house.rs` | [`House`]: what all clients share; who is next, who is late |
 //! | `clients.rs` | [`Clients`]: the slots |
+//! | `disk.rs` | [`Disk`]: a pool of threads for files, which the epoll server has |
 //! | `timers.rs` | [`Timers`]: many deadlines, of which the next one matters |
 //! | `store_link.rs` | [`StoreLink`]: one connection to the store for everybody |
 //! | `door.rs` | [`Door`]: accept, and when not to |
@@ -21,6 +22,7 @@
 
 mod client;
 mod clients;
+mod disk;
 mod door;
 mod house;
 mod ready;
@@ -39,6 +41,7 @@ use nix::sys::time::TimeVal;
 
 pub use client::{Client, Next};
 pub use clients::{Clients, Name};
+pub use disk::{Disk, Visit};
 pub use door::Door;
 pub use house::{After, House};
 pub use ready::{Interest, Ready};

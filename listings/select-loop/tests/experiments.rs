@@ -32,6 +32,8 @@ fn one_thread_waits_for_four_clients_at_once() {
 fn what_is_not_ready_is_taken_out_of_the_set() {
     let printed = run(env!("CARGO_BIN_EXE_two-pipes"));
     assert!(printed.contains("before: A B\nthe set after:  - B\nB says: hello\n"));
+    // A was written to, and B is ready because its writer is gone.
+    assert!(printed.ends_with("and later:      A B\nA says: and me\n"), "{printed}");
 }
 
 #[test]

@@ -53,6 +53,8 @@ mod linux {
 
     /// The servers that are recorded.
     const SERVERS: [&str; 2] = ["poll-loop", "epoll-loop"];
+    /// The steps are those of one thread. The epoll server would hand files to others.
+    const ONE_THREAD: [(&str, &str); 1] = [("epoll-loop", "--files-in-loop")];
     /// No deadline comes while we record, and no file is kept open for later.
     const FLAGS: [&str; 7] = [
         "--no-file-cache",
@@ -216,7 +218,9 @@ mod linux {
 
     /// Records one server.
     fn record(program: &Path, name: &str) -> Result<Recording, String> {
-        let scene = Scene::open(program)?;
+        let one_thread = ONE_THREAD.into_iter().find(|(server, _)| *server == name);
+        let flags: Vec<&str> = one_thread.into_iter().map(|(_, flag)| flag).collect();
+        let scene = Scene::open(program, &flags)?;
         let (text, arrivals, store, end) = scene.play()?;
         let mut steps = trace::steps(&text, &arrivals, store, end)?;
         let seen: usize =
@@ -234,7 +238,7 @@ mod linux {
         }
         Ok(Recording {
             how: "cargo run -p aids --bin record-steps".to_owned(),
-            command: format!("{name} --no-file-cache"),
+            command: [&[name, "--no-file-cache"], &flags[..]].concat().join(" "),
             steps,
         })
     }
@@ -260,7 +264,7 @@ mod linux {
     }
 
     impl Scene {
-        fn open(program: &Path) -> Result<Self, String> {
+        fn open(program: &Path, flags: &[&str]) -> Result<Self, String> {
             let folder = tempfile::tempdir().map_err(|e| format!("no folder: {e}"))?;
             let file = folder.path().join(FILE.0);
             // Its entity tag, and with it the length of the response, comes from its time.
@@ -285,6 +289,7 @@ mod linux {
                 ))
                 .arg(program)
                 .args(FLAGS)
+                .args(flags)
                 .args(["--store", &format!("redis://{at}")])
                 .arg("--root")
                 .arg(folder.path())

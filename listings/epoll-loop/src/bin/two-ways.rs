@@ -18,28 +18,29 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 mod two {
     use std::io::{self, Read, Write};
+    use std::os::unix::net::UnixStream;
 
     use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
     pub fn ways() -> io::Result<()> {
         // ANCHOR: two
-        let (mut reader, mut writer) = io::pipe()?;
+        let (mut client, mut server) = UnixStream::pair()?;
         let level = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        level.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        level.add(&server, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         let edge = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        edge.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
+        edge.add(&server, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
 
-        writer.write_all(b"hello")?;
+        client.write_all(b"hello")?;
         println!("5 bytes arrive:");
         report(&level, &edge)?;
-        reader.read_exact(&mut [0; 2])?;
+        server.read_exact(&mut [0; 2])?;
         println!("2 are read, 3 are left:");
         report(&level, &edge)?;
-        writer.write_all(b"!")?;
+        client.write_all(b"!")?;
         println!("1 more arrives:");
         report(&level, &edge)?;
         // ANCHOR_END: two
-        reader.read_exact(&mut [0; 4])?;
+        server.read_exact(&mut [0; 4])?;
         println!("all are read:");
         report(&level, &edge)
     }

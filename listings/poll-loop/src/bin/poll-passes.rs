@@ -35,6 +35,8 @@ mod passes {
     use select_loop::Interest;
 
     const SOCKETS: usize = 1000;
+    /// Long enough for the processor to turn to something else.
+    const PAUSE: Duration = Duration::from_millis(10);
 
     // ANCHOR: passes
     pub fn run() -> io::Result<()> {
@@ -54,6 +56,10 @@ mod passes {
         first.recv(&mut [0])?;
         send(last)?;
         report("the last is ready", || awake(&mut entries, None))?;
+        report("the same, after a pause of 10 ms", || {
+            thread::sleep(PAUSE);
+            awake(&mut entries, None)
+        })?;
         last.recv(&mut [0])?;
         report("none is ready: it sleeps as well", || asleep(&mut entries, last))
     }
@@ -87,7 +93,7 @@ mod passes {
     fn asleep(entries: &mut [pollfd], there: &UdpSocket) -> io::Result<Duration> {
         let took = thread::scope(|scope| {
             scope.spawn(|| {
-                thread::sleep(Duration::from_millis(10));
+                thread::sleep(PAUSE);
                 send(there)
             });
             let before = processor_time();

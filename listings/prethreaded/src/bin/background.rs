@@ -7,10 +7,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+// ANCHOR: sleeps
 const PAUSE: Duration = Duration::from_secs(2);
 const LATER: Duration = Duration::from_millis(300);
 
-// ANCHOR: sleeps
 fn sleeps(over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);

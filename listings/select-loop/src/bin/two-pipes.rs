@@ -41,7 +41,7 @@ mod two {
         set.insert(a.as_fd());
         set.insert(b.as_fd());
         println!("the set before: {}", names(&set, &a, &b));
-        select(None, &mut set, None, None, None)?; // waits for both
+        select(None, &mut set, None, None, None)?; // until one of them is ready
         println!("the set after:  {}", names(&set, &a, &b));
         // ANCHOR_END: two
 

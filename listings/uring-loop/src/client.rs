@@ -1,0 +1,368 @@
+//! One client: what it wants done next, and what a completion means to it.
+//!
+//! It makes no calls. It is told what came of the operations that it asked for, and asks for
+//! others, so it can be tested without a kernel: with every error and every short count.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use guestbook::{Finish, Guest, Job, Out, RelPath};
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
+
+use crate::files::meta;
+use crate::{Done, Fd, FromFile, House, Op, Part, Piece, Room};
+
+/// A file of no more than this many bytes goes out together with its head.
+const SMALL: u64 = 16 * 1024;
+/// How much of a large file is read and sent in one go, in bytes.
+const PIECE: u64 = 64 * 1024;
+/// Room for a receive, where clients cannot share buffers, in bytes.
+const OWN_ROOM: usize = 4096;
+
+/// Where an operation is that there may be one of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flight {
+    /// With us: there is none.
+    #[default]
+    Landed,
+    /// With the kernel.
+    Flying,
+    /// With the kernel, which was asked to give it up.
+    Recalled,
+}
+
+/// What is left to do for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// All is said. What still comes is thrown away, until then at most.
+    Lingering(Instant),
+    /// It is to be closed, when nothing is in flight any more.
+    Leaving,
+}
+
+/// A connected client, and what it has in flight.
+#[derive(Debug)]
+pub struct Client {
+    socket: Fd,
+    guest: Guest<Fd>,
+    phase: Phase,
+    /// The client has ended its side.
+    has_ended: bool,
+    receive: Flight,
+    send: Flight,
+    work: Flight,
+    shut: Flight,
+    /// The file that is being opened, and whether for the second time.
+    opening: Option<(RelPath, bool)>,
+    /// The server stops, and the kernel is asked once more what has come.
+    pub(crate) is_ending: bool,
+}
+
+impl Client {
+    /// A client that was accepted just now.
+    pub fn new(socket: Fd, guest: Guest<Fd>) -> Self {
+        Self {
+            socket,
+            guest,
+            phase: Phase::Serving,
+            has_ended: false,
+            receive: Flight::Landed,
+            send: Flight::Landed,
+            work: Flight::Landed,
+            shut: Flight::Landed,
+            opening: None,
+            is_ending: false,
+        }
+    }
+
+    /// The application's side of it.
+    pub fn guest(&mut self) -> &mut Guest<Fd> {
+        &mut self.guest
+    }
+
+    /// When it is to be looked at, if nothing completes before.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Serving => self.guest.deadline(),
+            Phase::Lingering(until) => Some(until),
+            Phase::Leaving => None,
+        }
+    }
+
+    /// Asks for what can be done next, and says whether this client is over: nothing of it is
+    /// in flight, and nobody will come back to it.
+    // ANCHOR: go-on
+    pub fn go_on(&mut self, slot: usize, house: &mut House) -> bool {
+        loop {
+            match self.phase {
+                Phase::Leaving => return self.leave(slot, house),
+                Phase::Lingering(until) if self.has_ended || house.now() >= until => {
+                    self.phase = Phase::Leaving;
+                }
+                Phase::Lingering(_) => {
+                    self.receive(slot, house);
+                    return false;
+                }
+                Phase::Serving => {
+                    if let Some(finish) = self.guest.finished() {
+                        self.finish(finish, slot, house);
+                    } else if self.send == Flight::Landed
+                        && let Some(out) = self.guest.take_output()
+                    {
+                        self.send(out, slot, house);
+                    } else if self.work == Flight::Landed
+                        && let Some(job) = self.guest.take_job()
+                    {
+                        self.work(job, slot, house);
+                    } else {
+                        self.receive(slot, house);
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+    // ANCHOR_END: go-on
+
+    /// Has bytes received while there is room for them, and not otherwise.
+    // ANCHOR: receive
+    fn receive(&mut self, slot: usize, house: &mut House) {
+        let room = self.guest.room() > 0 || self.phase != Phase::Serving;
+        match self.receive {
+            Flight::Landed if room && !self.has_ended => {
+                self.receive = Flight::Flying;
+                let into = match house.features.multishot_receive {
+                    true => Room::Shared,
+                    false => Room::Own(Vec::with_capacity(OWN_ROOM)),
+                };
+                let socket = self.socket.clone();
+                house.begin(slot, Part::Receive, Op::Receive { socket, into });
+            }
+            // What has come meanwhile is still taken.
+            Flight::Flying if !room => {
+                self.receive = Flight::Recalled;
+                house.cancel(slot, Part::Receive);
+            }
+            _ => {}
+        }
+    }
+    // ANCHOR_END: receive
+
+    /// Bytes have come, or none will.
+    // ANCHOR: received
+    fn received(&mut self, done: &Done, bytes: &[u8], slot: usize, house: &mut House) {
+        if done.op.is_some() {
+            self.receive = Flight::Landed;
+        }
+        match (done.result, self.phase) {
+            (Ok(0), _) => {
+                self.has_ended = true;
+                self.guest.eof(house.now);
+            }
+            (Ok(_), Phase::Serving) => self.guest.received(bytes, house.now),
+            // Closing now would be a reset, for bytes that nobody has read.
+            (Ok(_), Phase::Leaving) if self.guest.finished() == Some(Finish::Close) => {
+                self.linger(slot, house);
+            }
+            (Ok(_), _) => {}
+            // No buffer was free, or we have recalled it: it is begun again when there is room.
+            (Err(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN), _) => {}
+            // This kernel knows the operation, and not in this form.
+            (Err(Errno::INVAL), _) if house.features.multishot_receive => {
+                house.features.multishot_receive = false;
+            }
+            (Err(_), _) => {
+                self.has_ended = true;
+                self.guest.fail();
+            }
+        }
+    }
+    // ANCHOR_END: received
+
+    /// Has a piece sent: bytes, or a part of a file, or a head and the small file behind it.
+    // ANCHOR: send
+    fn send(&mut self, out: Out<Fd>, slot: usize, house: &mut House) {
+        let (bytes, file) = match out {
+            Out::Bytes(bytes) => (bytes, self.guest.take_small_file(SMALL)),
+            file => (Vec::new(), Some(file)),
+        };
+        let mut piece = Piece { bytes, file: None, more: self.guest.has_more_output() };
+        if let Some(Out::File { file, at, len }) = file {
+            let head = piece.bytes.len();
+            let now = len.min(PIECE);
+            piece.bytes.resize(head + now as usize, 0);
+            piece.more |= now < len;
+            piece.file = Some(FromFile { file, at, head, left: len, is_read: false });
+        }
+        self.send = Flight::Flying;
+        house.begin(slot, Part::Send, Op::Send { socket: self.socket.clone(), piece });
+    }
+    // ANCHOR_END: send
+
+    /// A piece has been sent, or a part of it, or nothing.
+    // ANCHOR: sent
+    fn sent(&mut self, done: Done, slot: usize, house: &mut House) {
+        let Some(Op::Send { mut piece, .. }) = done.op else { return };
+        let is_recalled = self.send == Flight::Recalled;
+        self.send = Flight::Landed;
+        if let (Some(part), Some(read)) = (&mut piece.file, done.read) {
+            let wanted = piece.bytes.len() - part.head;
+            match read {
+                // The file is shorter than it was: what we have promised cannot be kept.
+                Ok(0) => self.guest.fail(),
+                // The link has ended here. What was read is sent by itself.
+                Ok(n) if (n as usize) < wanted && !is_recalled => {
+                    part.is_read = true;
+                    piece.bytes.truncate(part.head + n as usize);
+                    piece.more = true;
+                    self.send = Flight::Flying;
+                    let socket = self.socket.clone();
+                    return house.begin(slot, Part::Send, Op::Send { socket, piece });
+                }
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CANCELED) => {}
+                Err(_) => self.guest.fail(),
+            }
+        }
+        match done.result {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CANCELED) => {}
+            Err(_) => self.guest.fail(),
+        }
+        self.give_back(piece, done.result.unwrap_or(0).into(), house);
+    }
+    // ANCHOR_END: sent
+
+    /// Gives the guest back what it gave out, of which `n` bytes were sent.
+    fn give_back(&mut self, mut piece: Piece, n: u64, house: &mut House) {
+        let mut head = piece.bytes.len();
+        if let Some(FromFile { file, at, head: before, left, .. }) = piece.file {
+            head = before;
+            let of_file = n.saturating_sub(head as u64);
+            self.guest.sent(Out::File { file, at, len: left }, of_file, house.now);
+        }
+        if head > 0 {
+            piece.bytes.truncate(head);
+            self.guest.sent(Out::Bytes(piece.bytes), n, house.now);
+        }
+    }
+
+    /// Has a job done: the file opened, unless it is open; the store asked.
+    // ANCHOR: work
+    fn work(&mut self, job: Job, slot: usize, house: &mut House) {
+        match job {
+            Job::Open(path) => match house.files.get(path.as_str(), house.now()) {
+                Some(known) => self.guest.opened(Ok(known), house.now),
+                None => self.open(path, false, slot, house),
+            },
+            Job::Store(call) => {
+                let name = house.clients.new_call(slot);
+                if let Err(error) = house.store.submit(name, &call, house.now.mono) {
+                    self.guest.stored(Err(error), house.now);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, path: RelPath, again: bool, slot: usize, house: &mut House) {
+        match house.files.open(path.as_str()) {
+            Ok(op) => {
+                self.opening = Some((path, again));
+                self.work = Flight::Flying;
+                house.begin(slot, Part::Work, op);
+            }
+            Err(error) => self.guest.opened(Err(error), house.now),
+        }
+    }
+    // ANCHOR_END: work
+
+    /// A file is open, or it is known what it is, or neither.
+    // ANCHOR: opened
+    fn worked(&mut self, done: Done, slot: usize, house: &mut House) {
+        self.work = Flight::Landed;
+        let Some((path, again)) = self.opening.take() else { return };
+        let known = match (done.result, done.op, done.descriptor) {
+            (Ok(_), Some(Op::Open { .. }), Some(file)) => {
+                let look = house.files.look(house.to_close.hold(file));
+                self.opening = Some((path, again));
+                self.work = Flight::Flying;
+                return house.begin(slot, Part::Work, look);
+            }
+            (Ok(_), Some(Op::Look { file, answer }), _) => {
+                let meta = meta(answer.get());
+                house.files.keep(path.as_str(), &file, meta, house.now());
+                Ok((file, meta))
+            }
+            // Without a descriptor for it, those go that are only kept for later.
+            (Err(Errno::MFILE | Errno::NFILE), _, _) if !again => {
+                house.files.release();
+                return self.open(path, true, slot, house);
+            }
+            (Err(Errno::INTR | Errno::AGAIN), _, _) => {
+                return self.open(path, again, slot, house);
+            }
+            // Out of the root, a loop of links, a socket: for the client they do not exist.
+            (Err(Errno::XDEV | Errno::LOOP | Errno::NXIO | Errno::NODEV), _, _) => {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            (Err(error), _, _) => Err(error.into()),
+            (Ok(_), _, _) => Err(io::ErrorKind::Other.into()),
+        };
+        self.guest.opened(known, house.now);
+    }
+    // ANCHOR_END: opened
+
+    /// An operation of this client has completed.
+    // ANCHOR: completed
+    pub fn completed(&mut self, done: Done, bytes: &[u8], slot: usize, house: &mut House) {
+        match done.token.part {
+            Part::Receive => self.received(&done, bytes, slot, house),
+            Part::Send => self.sent(done, slot, house),
+            Part::Work => self.worked(done, slot, house),
+            Part::Shut => self.shut = Flight::Landed,
+        }
+    }
+    // ANCHOR_END: completed
+
+    /// Nothing more is to be said. How the connection ends depends on what may still come.
+    // ANCHOR: finish
+    fn finish(&mut self, finish: Finish, slot: usize, house: &mut House) {
+        match finish {
+            // While a receive is in flight, all that has come was given to us.
+            Finish::Close if self.has_ended || self.receive == Flight::Flying => {
+                self.phase = Phase::Leaving;
+            }
+            Finish::Reset => {
+                // On a socket that is gone it fails, and then there is nothing to reset.
+                let _ = set_socket_linger(&self.socket, Some(Duration::ZERO));
+                self.phase = Phase::Leaving;
+            }
+            Finish::Close | Finish::Linger => self.linger(slot, house),
+        }
+    }
+
+    fn linger(&mut self, slot: usize, house: &mut House) {
+        self.phase = Phase::Lingering(house.now() + house.settings.linger);
+        if self.shut == Flight::Landed {
+            house.shut(&self.socket, slot).then(|| self.shut = Flight::Flying);
+        }
+    }
+
+    /// Closing a descriptor ends nothing that is in flight: it holds the connection. So
+    /// everything is recalled first. The last one that holds the socket closes it.
+    fn leave(&mut self, slot: usize, house: &mut House) -> bool {
+        let all = [
+            (&mut self.receive, Part::Receive),
+            (&mut self.send, Part::Send),
+            (&mut self.work, Part::Work),
+        ];
+        for (flight, part) in all {
+            if *flight == Flight::Flying {
+                *flight = Flight::Recalled;
+                house.cancel(slot, part);
+            }
+        }
+        [self.receive, self.send, self.work, self.shut].iter().all(|f| *f == Flight::Landed)
+    }
+    // ANCHOR_END: finish
+}

@@ -1,0 +1,190 @@
+//! One interface for files and sockets: the io_uring server.
+//!
+//! One thread submits operations and takes completions. It accepts, receives, sends, opens
+//! and reads files, talks to the store and waits for the time in the same call, and makes
+//! hardly any other.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `lib.rs` | [`UringLoop`]: accept, arm, wait, drain, retire |
+//! | `op.rs` | [`Op`]: what the kernel can be asked to do, and what it owns meanwhile |
+//! | `ring.rs`, `ring/` | [`Ring`]: the two queues, and the promise that nothing is freed too early |
+//! | `client.rs` | [`Client`]: what a completion means, and what is next; no calls |
+//! | `house.rs` | [`House`]: what all clients share |
+//! | `files.rs` | [`Files`]: opening below the root, and the cache of what is open |
+//! | `store_link.rs` | [`StoreLink`]: one connection to the store for everybody |
+//! | `door.rs` | [`Door`]: accepting, and when not to |
+//! | `setup.rs` | [`Setup`]: what the kernel offers, and what is done without it |
+//! | `start.rs` | what happens before the first wait |
+//!
+//! Slots, deadlines and signals are those of `select-loop`.
+#![cfg(target_os = "linux")]
+
+mod client;
+mod door;
+mod files;
+mod house;
+mod op;
+mod ring;
+mod setup;
+pub mod start;
+mod store_link;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use io_uring::types::Timespec;
+use select_loop::Stop;
+
+pub use client::Client;
+pub use door::Door;
+pub use files::Files;
+pub use house::{House, Wish};
+pub use op::{Fd, FromFile, Op, Part, Piece, Room, ToClose, Token};
+pub use ring::{Answer, Done, Received, Ring};
+pub use setup::{Features, Setup, Work, refused};
+pub use store_link::StoreLink;
+
+const STOP: Token = Token { slot: house::STOP, part: Part::Receive };
+const TIMER: Token = Token { slot: house::TIMER, part: Part::Work };
+
+/// A server that waits in io_uring_enter(2).
+// ANCHOR: loop
+#[derive(Debug)]
+pub struct UringLoop {
+    house: House,
+    door: Door,
+    signals: Rc<Stop>,
+    is_watching: bool,
+    /// Until when the kernel sleeps for us, and whether we want that no longer.
+    timer: Option<(Instant, bool)>,
+    ring: Ring,
+}
+// ANCHOR_END: loop
+
+impl UringLoop {
+    /// A server without clients.
+    pub fn new(house: House, door: Door, signals: Stop, ring: Ring) -> Self {
+        let signals = Rc::new(signals);
+        Self { house, door, signals, is_watching: false, timer: None, ring }
+    }
+
+    /// Serves until SIGTERM or SIGINT, and then those who were there.
+    ///
+    /// # Errors
+    /// What io_uring_enter(2) answers, if it is our mistake.
+    // ANCHOR: run
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_done() {
+            self.arm();
+            let ending = self.house.take_those_to_drain();
+            self.ring.wait(usize::from(ending.is_empty()))?;
+            self.house.wake();
+            self.door.expired(self.house.now());
+            while let Some(done) = self.ring.next() {
+                self.drain(done);
+            }
+            ending.into_iter().for_each(|slot| self.house.drain(slot));
+            self.house.round();
+            self.retire();
+        }
+        Ok(())
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: accept
+    fn accept(&mut self, done: Done) {
+        let now = self.house.now();
+        if self.door.completed(&done, &mut self.house.features, now) {
+            self.house.files.release();
+        }
+        if let Some(socket) = done.descriptor {
+            let socket = self.house.to_close.hold(socket);
+            self.house.admit(socket);
+        }
+    }
+    // ANCHOR_END: accept
+
+    /// Hands over what clients, the store and the door have asked for. The kernel hears of it
+    /// in the call in which we wait.
+    // ANCHOR: arm
+    fn arm(&mut self) {
+        let mut wishes = self.house.take_wishes();
+        self.door.go_on(self.house.features, &mut wishes);
+        if !self.is_watching {
+            self.is_watching = true;
+            let signals = Rc::clone(&self.signals);
+            wishes.push(Wish::Begin(STOP, Op::Watch { signals }));
+        }
+        self.arm_timer(&mut wishes);
+        for wish in wishes {
+            match wish {
+                Wish::Begin(token, op) => self.ring.begin(token, op),
+                Wish::Cancel(token) => self.ring.cancel(token),
+            }
+        }
+        while let Some(descriptor) = self.house.to_close.take() {
+            self.ring.close(descriptor);
+        }
+    }
+    // ANCHOR_END: arm
+
+    /// One timer for all deadlines. One that turns out to end too early is left alone: it
+    /// wakes us once for nothing. One that would end too late is given up.
+    // ANCHOR: timer
+    fn arm_timer(&mut self, wishes: &mut Vec<Wish>) {
+        let Some(due) = self.house.due(self.door.opens_at()) else { return };
+        match &mut self.timer {
+            None => {
+                let left = due.saturating_duration_since(Instant::now());
+                let left = left.max(Duration::from_nanos(1));
+                let time = Box::new(Timespec::from(left));
+                self.timer = Some((due, false));
+                wishes.push(Wish::Begin(TIMER, Op::Sleep { time }));
+            }
+            Some((until, is_recalled)) if due < *until && !*is_recalled => {
+                *is_recalled = true;
+                wishes.push(Wish::Cancel(TIMER));
+            }
+            Some(_) => {}
+        }
+    }
+    // ANCHOR_END: timer
+
+    // ANCHOR: drain
+    fn drain(&mut self, mut done: Done) {
+        match done.token.slot {
+            house::DOOR => self.accept(done),
+            house::STOP => {
+                self.is_watching = false;
+                if self.signals.has_come() {
+                    self.house.stop();
+                    self.door.last_round();
+                }
+            }
+            house::TIMER => self.timer = None,
+            _ => {
+                let received = std::mem::take(&mut done.received);
+                self.house.completed(done, self.ring.bytes(&received));
+                self.ring.give_back(&received);
+            }
+        }
+    }
+    // ANCHOR_END: drain
+
+    // ANCHOR: retire
+    fn retire(&mut self) {
+        self.door.have_left(self.house.have_left());
+    }
+    // ANCHOR_END: retire
+
+    /// All that was begun is finished, or there is no time left for it.
+    fn is_done(&self) -> bool {
+        self.house.is_stopping()
+            && (self.house.is_out_of_grace()
+                || self.door.is_closed() && self.house.is_empty())
+    }
+}

@@ -1,0 +1,88 @@
+//! From an operation to the entries that ask the kernel for it.
+
+use std::os::fd::AsRawFd;
+
+use io_uring::types::Fd as Number;
+use io_uring::{opcode, squeue};
+use nix::sys::socket::SockaddrLike;
+
+use super::buffers::GROUP;
+use super::{CANCEL, Op, Room};
+use crate::op::Fd;
+
+fn number(fd: &Fd) -> Number {
+    Number(fd.as_raw_fd())
+}
+
+/// The entries for an operation, and the operation itself, to be kept until they are
+/// completed: they point into what it owns.
+// ANCHOR: of
+pub(super) fn of(
+    mut op: Op,
+    user_data: u64,
+) -> (Op, (squeue::Entry, Option<squeue::Entry>)) {
+    let mut first = None;
+    let entry = match &mut op {
+        Op::Accept { listener, many: true } => {
+            opcode::AcceptMulti::new(number(listener)).flags(libc::SOCK_CLOEXEC).build()
+        }
+        Op::Accept { listener, many: false } => {
+            let nobody = std::ptr::null_mut();
+            opcode::Accept::new(number(listener), nobody, nobody.cast())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        }
+        Op::Receive { socket, into: Room::Shared } => {
+            opcode::RecvMulti::new(number(socket), GROUP).build()
+        }
+        Op::Receive { socket, into: Room::Own(buffer) } => {
+            let room = u32::try_from(buffer.capacity()).unwrap_or(u32::MAX);
+            opcode::Recv::new(number(socket), buffer.as_mut_ptr(), room).build()
+        }
+        Op::Send { socket, piece } => {
+            let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
+            let more = if piece.more { libc::MSG_MORE } else { 0 };
+            let start = piece.bytes.as_mut_ptr();
+            if let Some(part) = piece.file.as_ref().filter(|part| !part.is_read) {
+                let room = len.saturating_sub(part.head as u32);
+                let end = piece.bytes[part.head..].as_mut_ptr();
+                let read = opcode::Read::new(number(&part.file), end, room);
+                let linked = read.offset(part.at).build().flags(squeue::Flags::IO_LINK);
+                first = Some(linked.user_data(user_data | 1));
+            }
+            opcode::Send::new(number(socket), start, len)
+                .flags(libc::MSG_NOSIGNAL | more)
+                .build()
+        }
+        Op::Open { root, path, how } => {
+            opcode::OpenAt2::new(number(root), path.as_ptr(), &raw const **how).build()
+        }
+        Op::Look { file, answer } => {
+            opcode::Statx::new(number(file), c"".as_ptr(), answer.0.as_mut_ptr().cast())
+                .flags(libc::AT_EMPTY_PATH)
+                .mask(libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_MTIME)
+                .build()
+        }
+        Op::Connect { socket, address } => {
+            opcode::Connect::new(number(socket), address.as_ptr(), address.len()).build()
+        }
+        Op::Shut { socket } => opcode::Shutdown::new(number(socket), libc::SHUT_WR).build(),
+        Op::Watch { signals } => {
+            let number = Number(std::os::fd::AsFd::as_fd(&**signals).as_raw_fd());
+            opcode::PollAdd::new(number, libc::POLLIN as u32).build()
+        }
+        Op::Sleep { time } => opcode::Timeout::new(&raw const **time).build(),
+    };
+    let entry = entry.user_data(user_data);
+    let entries = match first {
+        Some(read) => (read, Some(entry)),
+        None => (entry, None),
+    };
+    (op, entries)
+}
+// ANCHOR_END: of
+
+/// The entry that asks for the end of another.
+pub(super) fn cancel(user_data: u64) -> squeue::Entry {
+    opcode::AsyncCancel::new(user_data).build().user_data(CANCEL | user_data)
+}

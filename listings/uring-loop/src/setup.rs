@@ -1,0 +1,126 @@
+//! What the kernel offers, and what a server does without it.
+//!
+//! A probe tells which operations there are. It does not tell which flags they take: those
+//! are tried, and what is refused is done in the way of an older kernel.
+
+use std::fmt::Display;
+use std::io;
+
+use io_uring::{IoUring, Probe, opcode};
+use rustix::io::Errno;
+
+/// How the ring is to be set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Entries of the submission queue.
+    pub entries: u32,
+    /// Use nothing that is younger than this kernel.
+    pub as_of: Option<(u32, u32)>,
+    /// When completions are worked off that an interrupt has announced.
+    pub work: Work,
+}
+
+/// When the kernel does in our thread what an event asks it to do: copying bytes that have
+/// arrived, writing the completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Work {
+    /// At once: our thread is interrupted for it.
+    AtOnce,
+    /// Whenever our thread enters the kernel anyway (IORING_SETUP_COOP_TASKRUN).
+    #[default]
+    WhenWeEnter,
+    /// Only when it asks for completions (IORING_SETUP_DEFER_TASKRUN).
+    WhenWeAsk,
+    /// A thread of the kernel submits for us, and sleeps after so many idle milliseconds
+    /// (IORING_SETUP_SQPOLL).
+    ByAThread(u32),
+}
+
+/// What may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// One operation accepts many clients (5.19).
+    pub multishot_accept: bool,
+    /// One operation receives again and again, into shared buffers (6.0).
+    pub multishot_receive: bool,
+    /// shutdown(2) is an operation (5.11).
+    pub shutdown: bool,
+}
+
+impl Setup {
+    fn allows(&self, major: u32, minor: u32) -> bool {
+        self.as_of.is_none_or(|version| version >= (major, minor))
+    }
+
+    /// Sets a ring up, and finds out what it can do.
+    ///
+    /// # Errors
+    /// What io_uring_setup(2) answers; `ENOSYS` if operations are missing without which there
+    /// is no server.
+    // ANCHOR: build
+    pub(crate) fn build(&self) -> io::Result<(IoUring, Features)> {
+        let mut asked = IoUring::builder();
+        let wanted = match self.work {
+            Work::WhenWeAsk if self.allows(6, 1) => {
+                asked.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag()
+            }
+            Work::WhenWeEnter | Work::WhenWeAsk if self.allows(5, 19) => {
+                asked.setup_coop_taskrun().setup_taskrun_flag()
+            }
+            Work::ByAThread(idle) => asked.setup_sqpoll(idle),
+            _ => &mut asked,
+        };
+        let uring = match wanted.build(self.entries) {
+            // It does not know a flag, and has done without it until now.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                IoUring::new(self.entries)?
+            }
+            built => built?,
+        };
+        let mut probe = Probe::new();
+        uring.submitter().register_probe(&mut probe)?;
+        let needed = [
+            opcode::Accept::CODE,
+            opcode::Recv::CODE,
+            opcode::Send::CODE,
+            opcode::Read::CODE,
+            opcode::OpenAt2::CODE,
+            opcode::Statx::CODE,
+            opcode::Close::CODE,
+            opcode::Connect::CODE,
+            opcode::PollAdd::CODE,
+            opcode::Timeout::CODE,
+            opcode::AsyncCancel::CODE,
+        ];
+        if !needed.iter().all(|code| probe.is_supported(*code)) {
+            return Err(Errno::NOSYS.into());
+        }
+        let features = Features {
+            multishot_accept: self.allows(5, 19),
+            multishot_receive: self.allows(6, 0),
+            shutdown: self.allows(5, 11) && probe.is_supported(opcode::Shutdown::CODE),
+        };
+        Ok((uring, features))
+    }
+    // ANCHOR_END: build
+}
+
+/// A ring that was refused, in one line: what, why, and what to do.
+pub fn refused(error: &io::Error) -> String {
+    let why: &dyn Display = match Errno::from_io_error(error) {
+        Some(Errno::PERM | Errno::ACCESS) => {
+            &"a seccomp filter (containers have one) or kernel.io_uring_disabled forbids it; \
+              ask whoever runs the machine, or run outside the container"
+        }
+        Some(Errno::NOSYS) => {
+            &"the kernel has no io_uring, one older than 5.6, or a filter that hides it; \
+              run Linux 6.1 or later, outside a container"
+        }
+        Some(Errno::NOMEM) => {
+            &"rings count as locked memory; raise the limit (ulimit -l), or ask for fewer \
+              --entries"
+        }
+        _ => error,
+    };
+    format!("cannot set up an io_uring: {error}: {why}")
+}

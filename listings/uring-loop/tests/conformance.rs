@@ -1,0 +1,9 @@
+//! The fault table of the book, against this server.
+
+#[cfg(target_os = "linux")]
+conformance::suite!(
+    "uring-loop",
+    env!("CARGO_BIN_EXE_uring-loop"),
+    event_loop = true,
+    also = &[&["--defer-taskrun"], &["--entries", "4"], &["--as-of", "5.10"],]
+);
