@@ -120,6 +120,26 @@ const ORDER: &[&str] = &[
 const ELSEWHERE: &[(u8, &str, &str)] = &[
     (3, "shared", "the parsers that all servers share: `ci/fuzz.sh`"),
     (18, "shared", "the store that all servers share, in `listings/store`"),
+    (
+        19,
+        "n/a",
+        "whoever uses a ring: `uring-read` and `uring-loop` under a real seccomp filter, in `tests/refused.rs`",
+    ),
+    (
+        20,
+        "n/a",
+        "`uring-loop`: `--entries 4` is one of its forms, and its unit tests answer every operation with every error",
+    ),
+    (
+        21,
+        "n/a",
+        "`uring-read` and `uring-loop`: `tests/in_flight.rs`, `tests/drop.rs`, and both under `ci/asan.sh`",
+    ),
+    (
+        22,
+        "n/a",
+        "`aio-direct`, in `tests/refused.rs`, `tests/odd_sizes.rs` and `tests/in_flight.rs`",
+    ),
     (25, "n/a", "the book's own server, in `ci/book`"),
 ];
 

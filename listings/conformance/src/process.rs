@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+
+use crate::patience::patience;
 
 /// The lines of `/proc/PID/stat` that the suite reads.
 #[derive(Clone, Debug)]
@@ -112,6 +114,31 @@ fn tree_of_all(root: u32) -> Vec<Process> {
         all = others;
     }
     found
+}
+
+/// Stops all of these, and waits until each of their threads stands still: for a moment
+/// after the signal one may still take what has come.
+pub fn stop(processes: &[Process]) -> Result<(), String> {
+    processes.iter().try_for_each(|process| signal(process.pid, Signal::STOP))?;
+    let stands_still = |pid: u32, thread: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"));
+        let state = stat.map(|stat| {
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 'Z']))
+        });
+        // One that has ended does no more either.
+        state.unwrap_or(true)
+    };
+    let begun = Instant::now();
+    while !processes.iter().all(|process| {
+        threads(process.pid).into_iter().all(|thread| stands_still(process.pid, thread))
+    }) {
+        if begun.elapsed() > patience() {
+            return Err("the server does not stop".into());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// The threads of a process.
@@ -369,7 +396,6 @@ impl fmt::Display for Descriptors {
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
-    use std::time::Instant;
 
     #[test]
     fn a_child_a_pipe_and_a_zombie_are_seen() {

@@ -85,15 +85,13 @@ fn stood_still(model: &Model) -> Result<Waits, String> {
     // The kernel's buffers are full by now, and the server waits.
     thread::sleep(Duration::from_millis(500));
     let all = process::tree(server.pid());
-    let signal =
-        |signal| all.iter().try_for_each(|process| process::signal(process.pid, signal));
-    signal(Signal::STOP)?;
+    process::stop(&all)?;
     let mut heard = Member::new(stream, b"")?;
     let begun = Instant::now();
     while begun.elapsed() < DEADLINE + Duration::from_secs(1) && heard.sip(1 << 16) {
         thread::sleep(Duration::from_millis(1));
     }
-    signal(Signal::CONT)?;
+    all.iter().try_for_each(|process| process::signal(process.pid, Signal::CONT))?;
     heard.drain();
     let length = heard.heard.len();
     if length < BIG {

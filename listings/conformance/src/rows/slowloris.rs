@@ -153,12 +153,10 @@ fn stood_still(model: &Model) -> Result<Waits, String> {
     send(&mut stream, &GET[..20])?;
     thread::sleep(Duration::from_millis(100));
     let all = process::tree(server.pid());
-    let signal =
-        |signal| all.iter().try_for_each(|process| process::signal(process.pid, signal));
-    signal(Signal::STOP)?;
+    process::stop(&all)?;
     let sent = send(&mut stream, &GET[20..]);
     thread::sleep(Duration::from_millis(800));
-    signal(Signal::CONT)?;
+    all.iter().try_for_each(|process| process::signal(process.pid, Signal::CONT))?;
     sent?;
     match listen(&mut stream).response()?.status {
         200 => {}

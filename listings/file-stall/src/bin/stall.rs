@@ -43,16 +43,16 @@ mod stall {
         let start = || Server::start(folder.path(), &["--files-in-loop"]);
         let (server, _) = apart(start)?;
         let seen = beside(&server, &cold, PACE)?;
-        println!("a cached file, asked for 1000 times a second   p50       p99       max");
+        println!("a cached file          p50     p99     max");
         row("alone", &seen.idle);
-        row("beside the download of a cold file", &seen.busy);
+        row("beside a cold one", &seen.busy);
         let (looks, asleep) = seen.looks;
-        println!("the loop was asleep for the disk in {asleep} of {looks} looks at it");
+        println!("asleep for the disk in {asleep} of {looks} looks");
         Ok(())
     }
 
     fn row(what: &str, latencies: &Latencies) {
         let ms = |part| latencies.quantile(part).as_secs_f64() * 1e3;
-        println!("{what:<40} {:6.2} ms {:6.2} ms {:6.2} ms", ms(0.5), ms(0.99), ms(1.0));
+        println!("{what:<17} {:5.2} ms {:4.2} ms {:4.2} ms", ms(0.5), ms(0.99), ms(1.0));
     }
 }
