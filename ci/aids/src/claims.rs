@@ -315,8 +315,16 @@ fn places<'l>(
 
 fn row(claim: &Claim, test: &Excerpt, places: &[String], kernels: &[Kernel]) -> String {
     let mut facts = Vec::new();
-    if let Kernels::Since { version: (major, minor), before } = claim.kernels {
-        facts.push(format!("Since Linux {major}.{minor}; before, {}.", inline(before)));
+    match claim.kernels {
+        Kernels::All => {}
+        Kernels::Since { version: (major, minor), before } => {
+            facts.push(format!("Since Linux {major}.{minor}; before, {}.", inline(before)));
+        }
+        Kernels::Between { version: (major, minor), until: (end, patch), otherwise } => {
+            let range =
+                format!("From Linux {major}.{minor} on, and no longer on {end}.{patch}");
+            facts.push(format!("{range}; otherwise, {}.", inline(otherwise)));
+        }
     }
     facts.push(format!("Source: {}.", inline(claim.source)));
     let of = test.file.file_name().unwrap_or_default().to_string_lossy();

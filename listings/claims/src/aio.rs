@@ -323,6 +323,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "io_submit(2), RWF_NOWAIT, since Linux 4.14",
         counter: "the page is in the cache",
         check: linux!(|case| {
+            attempt_is_told()?;
             let file = synced(&vec![1; 1 << 20])?;
             forget_pages(&file)?;
             if case.is_counter() {
@@ -368,6 +369,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "the kernel's blk_mq_get_tag; /sys/block/…/queue/nr_requests",
         counter: "four reads",
         check: linux!(|case| {
+            disk_takes_time()?;
             let file = direct(&synced(&vec![1; 64 << 20])?)?;
             let number = match queue(&file) {
                 Some(queue @ 1..=1000) => case.pick(4 * queue, 4),
@@ -565,6 +567,7 @@ const TRIES: usize = 8;
 /// io_submit(2) returns. A disk may be faster than we look, but not each time.
 #[cfg(target_os = "linux")]
 fn over_at_return(operation: impl Fn(usize) -> Iocb) -> Result<usize, Cannot> {
+    disk_takes_time()?;
     let aio = Aio::new(1)?;
     let mut over = 0;
     for n in 0..TRIES {

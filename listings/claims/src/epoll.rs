@@ -130,8 +130,8 @@ pub const CLAIMS: &[Claim] = &[
     },
     Claim {
         id: "edge-triggered-pipe-reports-each-write",
-        sentence: "Edge-triggered, a write to a pipe that is not empty is reported. (Linux \
-            5.5 to 5.13 did not, before the fix of July 2021, which 5.10 has from 5.10.56 on.)",
+        sentence: "Edge-triggered, a write to a pipe that is not empty is reported. Linux \
+            5.5 to 5.13 did not, before the fix of July 2021, which 5.10 has from 5.10.56 on.",
         chapter: "epoll.md",
         kernels: All,
         source: "the kernel's commits 1b6b26ae7053 and 3a34b13a88ca, in pipe_write",

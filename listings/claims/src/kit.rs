@@ -434,6 +434,21 @@ pub fn own_machine() -> bool {
     env::var_os("CLAIMS_OWN_MACHINE").is_some()
 }
 
+/// Whether a disk can be seen at work here. Not in the guest: its disk is a file that the
+/// host has in memory, and a read from it may be over before anybody looks.
+pub fn disk_takes_time() -> Result<(), Cannot> {
+    if own_machine() {
+        return cannot("not in the guest: its disk may be done before anybody looks");
+    }
+    Ok(())
+}
+
+/// Whether an attempt that must not wait finds the page missing that it asks for. Up to Linux
+/// 6.11 it does not begin to read it; later, it may find what it has begun.
+pub fn attempt_is_told() -> Result<(), Cannot> {
+    if crate::release().1 < (6, 12) { Ok(()) } else { disk_takes_time() }
+}
+
 /// The shortest of several times that this takes.
 pub fn shortest(
     times: usize,

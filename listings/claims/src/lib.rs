@@ -88,6 +88,15 @@ pub enum Kernels {
         /// What is so before.
         before: &'static str,
     },
+    /// This version and later ones, up to another.
+    Between {
+        /// The first.
+        version: (u32, u32),
+        /// The first on which it is not so any more.
+        until: (u32, u32),
+        /// What is so before and after.
+        otherwise: &'static str,
+    },
 }
 
 impl Kernels {
@@ -96,6 +105,7 @@ impl Kernels {
         match self {
             Self::All => true,
             Self::Since { version, .. } => version <= running,
+            Self::Between { version, until, .. } => version <= running && running < until,
         }
     }
 }
@@ -178,6 +188,15 @@ pub fn find(id: &str) -> Option<&'static Claim> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_range_ends_before_the_version_that_ends_it() {
+        let range =
+            super::Kernels::Between { version: (6, 14), until: (7, 3), otherwise: "no" };
+        let so = |version| range.include(version);
+        assert!(so((6, 14)) && so((6, 18)) && so((7, 2)));
+        assert!(!so((5, 10)) && !so((6, 13)) && !so((7, 3)) && !so((7, 10)));
+    }
 
     #[test]
     fn an_id_names_one_claim_and_can_stand_in_a_link() {

@@ -97,8 +97,17 @@ fn print_json() -> bool {
 fn print_one(claim: &Claim) -> bool {
     let (held, failed) = (judge(claim, Case::Claimed), judge(claim, Case::Counter));
     println!("{}", claim.sentence);
-    if let Kernels::Since { version: (major, minor), before } = claim.kernels {
-        println!("  since Linux {major}.{minor}; before, {before}");
+    match claim.kernels {
+        Kernels::All => {}
+        Kernels::Since { version: (major, minor), before } => {
+            println!("  since Linux {major}.{minor}; before, {before}");
+        }
+        Kernels::Between { version: (major, minor), until, otherwise } => {
+            let (end, patch) = until;
+            println!(
+                "  from Linux {major}.{minor} to before {end}.{patch}; else, {otherwise}"
+            );
+        }
     }
     println!("  source: {}", claim.source);
     println!("  here: {}: {}", held.says.words(), held.why);

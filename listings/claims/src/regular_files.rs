@@ -23,6 +23,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "poll(2), regular files; getrusage(2), ru_nvcsw",
         counter: "the file is in memory",
         check: linux!(|case| {
+            disk_takes_time()?;
             let file = cold(1 << 20)?;
             if case.is_counter() {
                 file.read_exact_at(&mut vec![0; 1 << 20], 0)?;
@@ -44,6 +45,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "open(2), O_NONBLOCK",
         counter: "an empty pipe in place of the file",
         check: linux!(|case| {
+            disk_takes_time()?;
             let (reader, _writer) = pipe()?;
             let file = cold(1 << 20)?;
             let descriptor = case.pick(file.as_fd(), reader.as_fd());
@@ -68,6 +70,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "sendfile(2); the kernel's filemap_splice_read",
         counter: "the file is in memory",
         check: linux!(|case| {
+            disk_takes_time()?;
             let (_client, server) = connection()?;
             nonblocking(&server, true)?;
             let file = cold(1 << 20)?;
@@ -116,6 +119,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "preadv2(2), RWF_NOWAIT, since Linux 4.14",
         counter: "the page is in memory",
         check: linux!(|case| {
+            attempt_is_told()?;
             let file = cold(1 << 20)?;
             if case.is_counter() {
                 file.read_exact_at(&mut [0; 4096], 0)?;
@@ -141,6 +145,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "preadv2(2), RWF_NOWAIT",
         counter: "all that is asked for is in memory",
         check: linux!(|case| {
+            attempt_is_told()?;
             let file = cold(1 << 20)?;
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM)?;
             let there = case.pick(65_536, 1 << 20);
@@ -158,10 +163,12 @@ pub const CLAIMS: &[Claim] = &[
         sentence: "A read with RWF_NOWAIT that fails with EAGAIN has the pages read all the \
             same: a moment later they are there.",
         chapter: "file-pool.md",
-        kernels: All,
-        source: "the kernel's filemap_get_pages, which starts a read-ahead",
+        kernels: Since { version: (6, 12), before: "the pages are still not there" },
+        source: "the kernel's filemap_get_pages, which starts a read-ahead; before, \
+            kiocb_set_rw_flags added IOCB_NOIO, which forbade it",
         counter: "nobody has asked before",
         check: linux!(|case| {
+            attempt_is_told()?;
             let file = cold(1 << 20)?;
             if case == Case::Claimed {
                 let first = nowait(&file, 4096, 0);
@@ -203,8 +210,12 @@ pub const CLAIMS: &[Claim] = &[
         id: "nowait-at-the-end-is-zero",
         sentence: "At the end of a file, RWF_NOWAIT or not, a read returns 0.",
         chapter: "file-pool.md",
-        kernels: All,
-        source: "preadv2(2)",
+        kernels: Since {
+            version: (5, 16),
+            before: "EAGAIN, if the end is the end of a page: the next one is missing",
+        },
+        source: "the kernel's filemap_read, which compares with the size before it looks for \
+            a page since commit 8c8387ee3f55",
         counter: "before the end",
         check: linux!(|case| {
             let file = disk_file(&[1; 8192])?;
@@ -219,8 +230,9 @@ pub const CLAIMS: &[Claim] = &[
         sentence: "With RESOLVE_CACHED, openat2(2) fails with EAGAIN for a name that the kernel \
             has not looked up yet.",
         chapter: "file-pool.md",
-        kernels: Since { version: (5, 12), before: "EINVAL: the flag is not known" },
-        source: "openat2(2), RESOLVE_CACHED",
+        kernels: All,
+        source: "openat2(2), RESOLVE_CACHED, since Linux 5.12, and in the stable 5.10 since \
+            io_uring was taken over from 5.15",
         counter: "it was looked up a moment before, and is not there: ENOENT",
         check: linux!(|case| {
             let folder = Folder::new()?;
@@ -231,6 +243,9 @@ pub const CLAIMS: &[Claim] = &[
             let cached = ResolveFlags::CACHED;
             let result = openat2(&at, "none", OFlags::RDONLY, Mode::empty(), cached);
             let errno = result.map_err(|errno| Errno::from_raw(errno.raw_os_error()));
+            if matches!(errno, Err(Errno::EINVAL)) {
+                return cannot("this kernel does not know RESOLVE_CACHED");
+            }
             seen(matches!(errno, Err(Errno::EAGAIN)), word(errno.map(|_| "opened")))
         }),
     },
