@@ -169,17 +169,26 @@ pub const CLAIMS: &[Claim] = &[
         counter: "nobody has asked before",
         check: linux!(|case| {
             attempt_is_told()?;
-            let file = cold(1 << 20)?;
-            if case == Case::Claimed {
-                let first = nowait(&file, 4096, 0);
-                known(first)?;
-                if first != Err(Errno::EAGAIN) {
-                    return cannot("the file was not cold");
+            let mut found = Vec::new();
+            // A file may be in memory although the kernel was asked to forget it.
+            for _ in 0..5 {
+                let file = cold(1 << 20)?;
+                if case == Case::Claimed {
+                    let first = nowait(&file, 4096, 0);
+                    known(first)?;
+                    if first != Err(Errno::EAGAIN) {
+                        continue;
+                    }
                 }
+                thread::sleep(ms(MOMENT));
+                found.push(nowait(&file, 4096, 0));
             }
-            thread::sleep(ms(MOMENT));
-            let then = nowait(&file, 4096, 0);
-            seen(then == Ok(4096), word(then))
+            let Some(last) = found.last() else { return cannot("no file was cold") };
+            let there = found.iter().filter(|then| **then == Ok(4096)).count();
+            seen(
+                there == found.len(),
+                format!("{there} of {} are there; the last: {}", found.len(), word(*last)),
+            )
         }),
     },
     Claim {
@@ -256,7 +265,11 @@ pub const CLAIMS: &[Claim] = &[
 fn cold(bytes: usize) -> Result<File, Cannot> {
     let file = disk_file(&vec![1; bytes])?;
     file.sync_all()?;
-    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    // A page that somebody is busy with at that moment stays.
+    for _ in 0..3 {
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        thread::sleep(ms(1));
+    }
     Ok(file)
 }
 
