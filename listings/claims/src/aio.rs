@@ -245,6 +245,7 @@ pub const CLAIMS: &[Claim] = &[
         source: "the kernel's io_cancel: only what is in active_reqs; nothing of files is",
         counter: "a poll, of which it answers EINPROGRESS",
         check: linux!(|case| {
+            disk_takes_time()?;
             let file = direct(&synced(&vec![1; 16 << 20])?)?;
             let (ours, _theirs) = UnixStream::pair()?;
             let aio = Aio::new(1)?;
