@@ -33,7 +33,7 @@ mod store_link;
 mod tests;
 
 use std::io;
-use std::rc::Rc;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use io_uring::types::Timespec;
@@ -57,7 +57,9 @@ const TIMER: Token = Token { slot: house::TIMER, part: Part::Work };
 pub struct UringLoop {
     house: House,
     door: Door,
-    signals: Rc<Stop>,
+    signals: Stop,
+    /// The descriptor of `signals`.
+    watched: Fd,
     is_watching: bool,
     /// Until when the kernel sleeps for us, and whether we want that no longer.
     timer: Option<(Instant, bool)>,
@@ -67,9 +69,13 @@ pub struct UringLoop {
 
 impl UringLoop {
     /// A server without clients.
-    pub fn new(house: House, door: Door, signals: Stop, ring: Ring) -> Self {
-        let signals = Rc::new(signals);
-        Self { house, door, signals, is_watching: false, timer: None, ring }
+    ///
+    /// # Errors
+    /// What fcntl(2) answers, asked for another descriptor of `signals`.
+    pub fn new(house: House, door: Door, signals: Stop, ring: Ring) -> io::Result<Self> {
+        let watched = signals.as_fd().try_clone_to_owned()?;
+        let watched = house.to_close.hold(watched);
+        Ok(Self { house, door, signals, watched, is_watching: false, timer: None, ring })
     }
 
     /// Serves until SIGTERM or SIGINT, and then those who were there.
@@ -116,8 +122,8 @@ impl UringLoop {
         self.door.go_on(self.house.features, &mut wishes);
         if !self.is_watching {
             self.is_watching = true;
-            let signals = Rc::clone(&self.signals);
-            wishes.push(Wish::Begin(STOP, Op::Watch { signals }));
+            let descriptor = self.watched.clone();
+            wishes.push(Wish::Begin(STOP, Op::Watch { descriptor }));
         }
         self.arm_timer(&mut wishes);
         for wish in wishes {

@@ -13,7 +13,6 @@ use std::rc::Rc;
 
 use io_uring::types::{OpenHow, Timespec};
 use nix::sys::socket::SockaddrStorage;
-use select_loop::Stop;
 
 use crate::ring::Answer;
 
@@ -89,6 +88,24 @@ pub enum Op {
         /// How.
         how: Box<OpenHow>,
     },
+    /// Read a part of a file: pread(2).
+    Read {
+        /// The file.
+        file: Fd,
+        /// Offset of the first byte.
+        at: u64,
+        /// Where to, as much as it has room for.
+        into: Vec<u8>,
+    },
+    /// Write a part of a file: pwrite(2).
+    Write {
+        /// The file.
+        file: Fd,
+        /// Offset of the first byte.
+        at: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
     /// Ask what it is: statx(2).
     Look {
         /// The file.
@@ -108,10 +125,10 @@ pub enum Op {
         /// The connection.
         socket: Fd,
     },
-    /// Wait until a signal has come.
+    /// Wait until it can be read: a descriptor that tells of signals, or of a pool.
     Watch {
-        /// Its descriptor.
-        signals: Rc<Stop>,
+        /// Which.
+        descriptor: Fd,
     },
     /// Wait until the time is over.
     Sleep {

@@ -348,6 +348,11 @@ impl Ring {
                 let into = Room::Own(Vec::new());
                 (Some(Op::Receive { socket, into }), Received::Own(buffer))
             }
+            (Some(Op::Read { file, at, mut into }), _) => {
+                // SAFETY: as above.
+                unsafe { into.set_len(n.min(into.capacity())) };
+                (Some(Op::Read { file, at, into: Vec::new() }), Received::Own(into))
+            }
             (op, Some(id)) => (op, Received::Shared(id, n)),
             (op, None) => (op, Received::Nothing),
         };

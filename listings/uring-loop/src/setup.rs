@@ -84,6 +84,7 @@ impl Setup {
             opcode::Recv::CODE,
             opcode::Send::CODE,
             opcode::Read::CODE,
+            opcode::Write::CODE,
             opcode::OpenAt2::CODE,
             opcode::Statx::CODE,
             opcode::Close::CODE,

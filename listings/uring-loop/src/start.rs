@@ -58,5 +58,7 @@ pub fn get_ready(
     let link = StoreLink::new(address, flags.store_timeout, to_close.clone());
     let settings = settings(flags, offer);
     let house = House::new(files, link, settings, ring.features(), to_close, flags.grace);
-    Ok(Ready { server: UringLoop::new(house, door, signals, ring), store })
+    let server = UringLoop::new(house, door, signals, ring)
+        .map_err(|error| format!("cannot catch signals: {error}"))?;
+    Ok(Ready { server, store })
 }

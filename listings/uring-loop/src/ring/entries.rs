@@ -57,6 +57,14 @@ pub(super) fn of(
         Op::Open { root, path, how } => {
             opcode::OpenAt2::new(number(root), path.as_ptr(), &raw const **how).build()
         }
+        Op::Read { file, at, into } => {
+            let room = u32::try_from(into.capacity()).unwrap_or(u32::MAX);
+            opcode::Read::new(number(file), into.as_mut_ptr(), room).offset(*at).build()
+        }
+        Op::Write { file, at, bytes } => {
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            opcode::Write::new(number(file), bytes.as_ptr(), len).offset(*at).build()
+        }
         Op::Look { file, answer } => {
             opcode::Statx::new(number(file), c"".as_ptr(), answer.0.as_mut_ptr().cast())
                 .flags(libc::AT_EMPTY_PATH)
@@ -67,9 +75,8 @@ pub(super) fn of(
             opcode::Connect::new(number(socket), address.as_ptr(), address.len()).build()
         }
         Op::Shut { socket } => opcode::Shutdown::new(number(socket), libc::SHUT_WR).build(),
-        Op::Watch { signals } => {
-            let number = Number(std::os::fd::AsFd::as_fd(&**signals).as_raw_fd());
-            opcode::PollAdd::new(number, libc::POLLIN as u32).build()
+        Op::Watch { descriptor } => {
+            opcode::PollAdd::new(number(descriptor), libc::POLLIN as u32).build()
         }
         Op::Sleep { time } => opcode::Timeout::new(&raw const **time).build(),
     };
