@@ -17,10 +17,33 @@
 //! Slots, deadlines, signals and the door are those of `select-loop` and `uring-loop`.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod client;
 mod command;
+#[cfg(target_os = "linux")]
+mod epoll;
 mod listing;
 mod path;
+#[cfg(target_os = "linux")]
+mod pool;
+#[cfg(target_os = "linux")]
+mod ring;
+#[cfg(target_os = "linux")]
+mod ring_client;
+#[cfg(target_os = "linux")]
+mod root;
+mod session;
+#[cfg(target_os = "linux")]
+pub mod start;
+mod transfer;
 
 pub use command::{Command, Fact, Move};
+#[cfg(target_os = "linux")]
+pub use epoll::EpollFtp;
 pub use listing::Entry;
 pub use path::Place;
+#[cfg(target_os = "linux")]
+pub use ring::RingFtp;
+#[cfg(target_os = "linux")]
+pub use root::Root;
+pub use session::{Done, Job, Piece, Session, Settings, Writers};

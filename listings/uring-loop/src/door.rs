@@ -29,6 +29,9 @@ pub struct Door {
 }
 
 impl Door {
+    /// The slot of its operations.
+    pub const SLOT: usize = DOOR;
+
     /// A door that is open, into a house with room for so many. The listener blocks.
     pub fn new(listener: Fd, room: usize) -> Self {
         Self {

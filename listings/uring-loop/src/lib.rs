@@ -41,7 +41,7 @@ use select_loop::Stop;
 
 pub use client::Client;
 pub use door::Door;
-pub use files::Files;
+pub use files::{Files, meta};
 pub use house::{House, Wish};
 pub use op::{Fd, FromFile, Op, Part, Piece, Room, ToClose, Token};
 pub use ring::{Answer, Done, Received, Ring};
