@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
+use uring_loop::start::Failure;
+
+#[cfg(target_os = "linux")]
 #[derive(clap::Parser)]
 #[command(version)]
 /// An FTP server in one thread, for anonymous clients
@@ -73,7 +76,8 @@ fn main() -> ExitCode {
     let flags: Flags = flags::parse();
     match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
-        Err((code, line)) => flags::fail(code, line),
+        Err(Failure::Failed(line)) => flags::fail(flags::FAILED, line),
+        Err(Failure::Refused(line)) => flags::fail(flags::REFUSED, line),
     }
 }
 
@@ -83,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 #[cfg(target_os = "linux")]
-fn run(flags: Flags) -> Result<(), (u8, String)> {
+fn run(flags: Flags) -> Result<(), Failure> {
     use ftp::start::{Wanted, get_ready};
     use ftp::{EpollFtp, RingFtp};
     use uring_loop::{Ring, Setup, Work};
@@ -93,7 +97,7 @@ fn run(flags: Flags) -> Result<(), (u8, String)> {
         Over::Ring => {
             let setup = Setup { entries: 1024, as_of: None, work: Work::default() };
             let ring = Ring::new(&setup);
-            Some(ring.map_err(|error| (flags::REFUSED, uring_loop::refused(&error)))?)
+            Some(ring.map_err(|error| Failure::Refused(uring_loop::refused(&error)))?)
         }
     };
     let wanted = Wanted {
@@ -106,10 +110,10 @@ fn run(flags: Flags) -> Result<(), (u8, String)> {
         stall: flags.data_timeout,
         grace: flags.grace,
     };
-    let ready = get_ready(&wanted).map_err(|line| (flags::FAILED, line))?;
+    let ready = get_ready(&wanted)?;
     let served = match ring {
         None => EpollFtp::new(ready, flags.file_threads).and_then(EpollFtp::run),
         Some(ring) => RingFtp::new(ready, ring).and_then(RingFtp::run),
     };
-    served.map_err(|error| (flags::FAILED, format!("cannot go on waiting: {error}")))
+    served.map_err(|error| format!("cannot go on waiting: {error}").into())
 }

@@ -454,7 +454,7 @@ impl Session {
             }
             (Question::Fact(Fact::All), Kind::File | Kind::Folder) => {
                 let facts = listing::facts(&meta);
-                self.say(format_args!("250-\r\n {facts} {place}\r\n250 End."));
+                self.say(format_args!("250-It is:\r\n {facts} {place}\r\n250 End."));
             }
             (Question::IsFolder, _) => self.say("550 That is no folder."),
             (Question::Fact(_), _) => self.say("550 That is no file."),
@@ -667,4 +667,4 @@ pub(crate) fn file_error(error: &io::Error) -> &'static str {
 // ANCHOR_END: file-error
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::net::{self, SendFlags, sockopt};
 use select_loop::Stop;
 use select_loop::start::room_for_clients;
+use uring_loop::start::Failure;
 
 use crate::path::Place;
 use crate::root::Root;
@@ -64,7 +65,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// One line: what failed, why, and what to do.
-pub fn get_ready(wanted: &Wanted) -> Result<Ready, String> {
+pub fn get_ready(wanted: &Wanted) -> Result<Ready, Failure> {
     let descriptors = room_for_clients(u64::MAX)
         .map_err(|error| format!("cannot set the limit on open files: {error}"))?;
     // Whoever writes beyond RLIMIT_FSIZE gets EFBIG, and is not to end by a signal as well.
@@ -78,11 +79,13 @@ pub fn get_ready(wanted: &Wanted) -> Result<Ready, String> {
     })?;
     let folder = wanted.root.display();
     let root = Root::new(&wanted.root).map_err(|error| match error.kind() {
-        io::ErrorKind::Unsupported => format!(
+        io::ErrorKind::Unsupported => Failure::Refused(format!(
             "cannot keep clients inside {folder}: the kernel has no openat2 (Linux 5.6), or a \
              seccomp filter forbids it; run outside the container"
-        ),
-        _ => format!("cannot serve {folder}: {error}; name an existing folder with --root"),
+        )),
+        _ => Failure::Failed(format!(
+            "cannot serve {folder}: {error}; name an existing folder with --root"
+        )),
     })?;
     let uploads = wanted.uploads.as_deref().map(|name| uploads(&root, name)).transpose()?;
     let address = address_of(&listener)?;
