@@ -54,7 +54,7 @@ pub enum Event {
     },
     /// A server listens.
     Listening {
-        /// `http://ADDRESS:PORT`
+        /// `http://ADDRESS:PORT`, or `ftp://`
         url: String,
         /// What to try, with the address filled in.
         tries: Vec<String>,
@@ -125,7 +125,7 @@ async fn steps(
     running.stdout(events, move |line| {
         let url = line
             .strip_prefix("listening on ")
-            .filter(|url| url.starts_with("http://"))
+            .filter(|url| url.starts_with("http://") || url.starts_with("ftp://"))
             .map(str::to_owned);
         let mut told = vec![Event::Out { line }];
         if let Some(url) = url

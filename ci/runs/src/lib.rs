@@ -74,8 +74,8 @@ pub enum Kind {
     /// By itself.
     #[default]
     Program,
-    /// When it is told to: its output has a line `listening on http://ADDRESS:PORT`, and
-    /// SIGTERM ends it with 0.
+    /// When it is told to: its output has a line `listening on http://ADDRESS:PORT` (or
+    /// `ftp://`), and SIGTERM ends it with 0.
     Server,
 }
 
@@ -95,7 +95,7 @@ pub struct Run {
     /// What differs from run to run.
     pub varies: Vec<Regex>,
     /// `try`: what a page suggests while the server runs; `{url}` stands for
-    /// `http://ADDRESS:PORT`.
+    /// the address, with `http://` or `ftp://` before it.
     pub suggestions: Vec<String>,
     /// The program to run it under, with that program's arguments; empty for none.
     pub via: Vec<String>,

@@ -98,9 +98,11 @@ mod linux {
     use crate::{Error, Kind, Run};
 
     /// What precedes a server's address on the line that says where it listens.
-    const LISTENING: &str = "listening on http://";
-    /// The address that recorded text shows: the default of the servers' `--listen`.
-    const SHOWN: &str = "127.0.0.1:8080";
+    const LISTENING: &str = "listening on ";
+    /// What servers speak, and the address that recorded text shows for each: the default of
+    /// their `--listen`.
+    const SCHEMES: [(&str, &str); 2] =
+        [("http://", "127.0.0.1:8080"), ("ftp://", "127.0.0.1:2121")];
 
     pub fn perform(root: &Path, run: &Run) -> Result<Outcome, Error> {
         let failed = |e: Failure| Error::new(format!("{}: {}", run.name, e.0));
@@ -115,6 +117,13 @@ mod linux {
             Kind::Server => server(root, &mut command, run, limit),
         };
         text.map(Outcome::Text).map_err(failed)
+    }
+
+    /// What a server speaks, where, and the address that is shown for it.
+    fn place(url: &str) -> Option<(&'static str, String, &'static str)> {
+        SCHEMES.into_iter().find_map(|(scheme, shown)| {
+            Some((scheme, url.strip_prefix(scheme)?.trim_end().to_owned(), shown))
+        })
     }
 
     struct Failure(String);
@@ -197,12 +206,12 @@ mod linux {
     ) -> Result<String, Failure> {
         let (mut group, stdout, stderr) = start(command, run)?;
         let mut text = String::new();
-        let address = loop {
+        let (scheme, address, shown) = loop {
             match stdout.recv_timeout(limit.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     text.push_str(&line);
-                    if let Some(address) = line.strip_prefix(LISTENING) {
-                        break address.trim_end().to_owned();
+                    if let Some(found) = line.strip_prefix(LISTENING).and_then(place) {
+                        break found;
                     }
                 }
                 Err(e) => {
@@ -222,7 +231,7 @@ mod linux {
         for words in &run.ask {
             let words: Vec<_> = words
                 .iter()
-                .map(|word| word.replace("{url}", &format!("http://{address}")))
+                .map(|word| word.replace("{url}", &format!("{scheme}{address}")))
                 .collect();
             text.push_str(&format!("$ {}\n", quoted(&words)));
             text.push_str(&ask(root, &words, limit)?);
@@ -237,7 +246,7 @@ mod linux {
             Some(status)
                 if status.success() || status.signal() == Some(Signal::TERM.as_raw()) =>
             {
-                Ok(text.replace(&address, SHOWN))
+                Ok(text.replace(&address, shown))
             }
             Some(status) => Err(Failure(format!(
                 "after SIGTERM: {status}, not 0\n{}",

@@ -45,6 +45,7 @@ mod aio;
 mod descriptors;
 mod epoll;
 mod files;
+mod ftp;
 mod listeners;
 mod memory;
 mod poll;
@@ -172,6 +173,7 @@ pub const TOPICS: &[(&str, &[Claim])] = &[
     ("rings.rs", rings::CLAIMS),
     ("uring.rs", uring::CLAIMS),
     ("regular_files.rs", regular_files::CLAIMS),
+    ("ftp.rs", ftp::CLAIMS),
     ("aio.rs", aio::CLAIMS),
 ];
 

@@ -255,6 +255,7 @@ impl Client {
                     return Ok(Done::Connected(Err(io::ErrorKind::Interrupted.into())));
                 }
                 let watched = house.watch(&socket, slot, Lane::Data);
+                self.listener = None; // one connection, one transfer
                 watched.map(|()| self.data = Some(Wire::new(socket)))
             }
             Err(Errno::AGAIN) => {

@@ -93,7 +93,7 @@ impl EpollFtp {
     /// # Errors
     /// What epoll_create1(2), eventfd(2), clone(2) and epoll_ctl(2) answer.
     pub fn new(ready: Ready, threads: usize) -> io::Result<Self> {
-        let Ready { listener, room, root, stop, settings, grace } = ready;
+        let Ready { listener, room, root, stop, settings, grace, .. } = ready;
         rustix::io::ioctl_fionbio(&listener, true)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let pool = Pool::new(threads, ROOM)?;

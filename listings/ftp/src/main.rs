@@ -88,6 +88,8 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 fn run(flags: Flags) -> Result<(), Failure> {
+    use std::io::Write;
+
     use ftp::start::{Wanted, get_ready};
     use ftp::{EpollFtp, RingFtp};
     use uring_loop::{Ring, Setup, Work};
@@ -111,6 +113,8 @@ fn run(flags: Flags) -> Result<(), Failure> {
         grace: flags.grace,
     };
     let ready = get_ready(&wanted)?;
+    writeln!(std::io::stdout(), "listening on ftp://{}", ready.address)
+        .map_err(|error| format!("cannot print the address: {error}"))?;
     let served = match ring {
         None => EpollFtp::new(ready, flags.file_threads).and_then(EpollFtp::run),
         Some(ring) => RingFtp::new(ready, ring).and_then(RingFtp::run),

@@ -88,7 +88,7 @@ impl RingFtp {
     /// # Errors
     /// What eventfd(2), clone(2) and fcntl(2) answer.
     pub fn new(ready: Ready, ring: Ring) -> io::Result<Self> {
-        let Ready { listener, room, root, stop, settings, grace } = ready;
+        let Ready { listener, room, root, stop, settings, grace, .. } = ready;
         let to_close = ToClose::default();
         let pool = Pool::new(1, room)?;
         let hold = |fd: &dyn AsFd| -> io::Result<Fd> {

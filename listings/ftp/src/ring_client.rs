@@ -284,6 +284,7 @@ impl Client {
             return Err(io::ErrorKind::Interrupted.into());
         }
         self.data = Some(socket);
+        self.listener = None; // one connection, one transfer
         Ok(())
     }
 

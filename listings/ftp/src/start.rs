@@ -1,6 +1,6 @@
 //! What both drivers do before they wait for the first time.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -49,6 +49,8 @@ pub struct Wanted {
 pub struct Ready {
     /// Where clients come in. It blocks.
     pub listener: OwnedFd,
+    /// Its address.
+    pub address: SocketAddr,
     /// For how many there is room.
     pub room: usize,
     /// The folder.
@@ -61,7 +63,7 @@ pub struct Ready {
     pub grace: Duration,
 }
 
-/// Listens, opens the root, and says where it listens.
+/// Listens, and opens the root.
 ///
 /// # Errors
 /// One line: what failed, why, and what to do.
@@ -89,8 +91,6 @@ pub fn get_ready(wanted: &Wanted) -> Result<Ready, Failure> {
     })?;
     let uploads = wanted.uploads.as_deref().map(|name| uploads(&root, name)).transpose()?;
     let address = address_of(&listener)?;
-    writeln!(io::stdout(), "listening on ftp://{address}")
-        .map_err(|error| format!("cannot print the address: {error}"))?;
     let settings = Settings {
         uploads,
         upload_limit: wanted.upload_limit,
@@ -99,6 +99,7 @@ pub fn get_ready(wanted: &Wanted) -> Result<Ready, Failure> {
     };
     Ok(Ready {
         listener,
+        address,
         room: (descriptors / EACH).clamp(1, wanted.clients),
         root: Arc::new(root),
         stop,
