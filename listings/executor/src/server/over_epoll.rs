@@ -1,0 +1,199 @@
+//! The server's waits as readiness: a call is tried, and tried again when it may succeed.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Instant;
+
+use guestbook::{Meta, RelPath};
+use iterative::{File, Files};
+use rustix::io::Errno;
+use rustix::net::{
+    self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt,
+};
+
+use super::disk::Disk;
+use super::net::{Net, look_once};
+use crate::{Epoll, Reactor, Source, Timers, race};
+
+/// How much one call may receive, in bytes.
+const BUFFER: usize = 16 * 1024;
+
+/// An epoll instance, files, and the threads that wait for the disk.
+#[derive(Clone)]
+pub struct OverEpoll {
+    epoll: Epoll,
+    files: Rc<RefCell<Files>>,
+    disk: Rc<Disk>,
+    /// One buffer for all: nobody waits with something in it.
+    buffer: Rc<RefCell<Vec<u8>>>,
+}
+
+impl OverEpoll {
+    /// Serves these files, which `disk` opens and reads where that would wait.
+    pub fn new(epoll: Epoll, files: Files, disk: Disk) -> Self {
+        Self {
+            epoll,
+            files: Rc::new(RefCell::new(files)),
+            disk: Rc::new(disk),
+            buffer: Rc::default(),
+        }
+    }
+}
+
+impl Reactor for OverEpoll {
+    fn watch(&self, told: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.watch(told)
+    }
+
+    fn wait(&self, sleep: bool) -> io::Result<()> {
+        self.epoll.wait(sleep)
+    }
+}
+
+impl Net for OverEpoll {
+    type Socket = Source;
+    type File = File;
+
+    async fn accept(
+        &self,
+        listener: &Source,
+        limit: impl Future<Output = ()>,
+    ) -> Result<Source, Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = listener.read_with(|fd| net::accept_with(fd, flags));
+        let accepted = race(accept, limit).await.unwrap_or(Err(Errno::AGAIN));
+        accepted.map(|client| self.epoll.hold(client))
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<Source, Errno> {
+        let family =
+            if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match net::connect(&socket, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let socket = self.epoll.hold(socket);
+        socket.writable().await?;
+        // How connect(2) ended stands in SO_ERROR.
+        sockopt::socket_error(&socket)?.map(|()| socket)
+    }
+
+    // ANCHOR: recv
+    async fn recv(
+        &self,
+        socket: &Source,
+        room: usize,
+        limit: impl Future<Output = ()>,
+    ) -> Result<(Vec<u8>, usize), Errno> {
+        let receive = socket.read_with(|fd| {
+            let mut buffer = self.buffer.take();
+            buffer.resize(BUFFER, 0);
+            let room = room.min(BUFFER);
+            match net::recv(fd, &mut buffer[..room], RecvFlags::empty()) {
+                Ok((n, _)) => Ok((buffer, n)),
+                Err(error) => {
+                    self.give_back(buffer);
+                    Err(error)
+                }
+            }
+        });
+        match race(receive, limit).await {
+            Ok(result) => result,
+            Err(()) => {
+                let mut buffer = self.buffer.take();
+                let result = look_once(socket, &mut buffer, room.min(BUFFER));
+                result.map(|n| (buffer, n))
+            }
+        }
+    }
+    // ANCHOR_END: recv
+
+    // ANCHOR: send
+    async fn send(
+        &self,
+        socket: &Source,
+        bytes: Vec<u8>,
+        more: bool,
+        limit: impl Future<Output = ()>,
+    ) -> (Result<usize, Errno>, Vec<u8>) {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
+        let send = async {
+            loop {
+                match net::send(socket, &bytes, flags) {
+                    Err(Errno::AGAIN) => socket.writable().await?,
+                    Err(Errno::INTR) => {}
+                    result => return result,
+                }
+            }
+        };
+        let sent = race(send, limit).await.unwrap_or(Err(Errno::AGAIN));
+        (sent, bytes)
+    }
+    // ANCHOR_END: send
+
+    // ANCHOR: files
+    async fn open(&self, path: &RelPath) -> io::Result<(File, Meta)> {
+        if let Some(opened) = self.files.borrow_mut().open_at_once(path.as_str()) {
+            return opened;
+        }
+        let (mut files, path) = (self.files.borrow().clone(), path.clone());
+        self.disk.run(move || files.open(path.as_str())).await
+    }
+
+    async fn read(
+        &self,
+        file: &File,
+        at: u64,
+        len: usize,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let start = bytes.len();
+        bytes.resize(start + len, 0);
+        let n = match file_pool::read_now(file, &mut bytes[start..], at) {
+            file_pool::Now::Read(n) => n,
+            file_pool::Now::WouldWait => {
+                let file = file.clone();
+                let read = self.disk.run(move || super::disk::read_whole(&file, at, len));
+                let read = read.await?;
+                bytes[start..start + read.len()].copy_from_slice(&read);
+                read.len()
+            }
+        };
+        bytes.truncate(start + n);
+        Ok(n)
+    }
+    // ANCHOR_END: files
+
+    fn hold(&self, descriptor: OwnedFd) -> Source {
+        self.epoll.hold(descriptor)
+    }
+
+    async fn readable(&self, socket: &Source) -> Result<(), Errno> {
+        socket.readable().await
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        self.buffer.replace(buffer);
+    }
+
+    fn timers(&self) -> &Timers {
+        self.epoll.timers()
+    }
+
+    fn expire_files(&self, now: Instant) -> Option<Instant> {
+        let files = self.files.borrow();
+        files.expire(now);
+        files.expires_at()
+    }
+
+    fn release_files(&self) {
+        self.files.borrow().release();
+    }
+}
