@@ -8,6 +8,8 @@ use {
     crate::raw_ring::{Flags, Ring},
     nix::fcntl::{OpenHow, openat, openat2},
     nix::sys::stat::Mode,
+    nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs},
+    rustix::io::{ReadWriteFlags, preadv2, pwritev2},
 };
 
 /// The claims of this file.
@@ -66,6 +68,30 @@ pub const CLAIMS: &[Claim] = &[
             ring.read(&place, 64, Flags::empty(), 1);
             let done = ring.take_all(1)?;
             seen(done == [(1, Err(Errno::EISDIR))], format!("{done:?}"))
+        }),
+    },
+    Claim {
+        id: "nowait-write-is-refused-on-ext4",
+        sentence: "On ext4, pwritev2(2) with RWF_NOWAIT to a file that was opened without \
+            O_DIRECT fails with EOPNOTSUPP, though the page is in memory.",
+        chapter: "ftp.md",
+        kernels: All,
+        source: "pwritev2(2), EOPNOTSUPP; the kernel's ext4_buffered_write_iter",
+        counter: "it is a read",
+        check: linux!(|case| {
+            let file = disk_file(&[1; 4096])?;
+            if fstatfs(&file)?.filesystem_type() != EXT4_SUPER_MAGIC {
+                return cannot("the folder for files on a disk is not on ext4");
+            }
+            let now = ReadWriteFlags::NOWAIT;
+            let result = match case {
+                Case::Claimed => pwritev2(&file, &[io::IoSlice::new(&[2; 512])], 0, now),
+                Case::Counter => {
+                    preadv2(&file, &mut [io::IoSliceMut::new(&mut [0; 512])], 0, now)
+                }
+            };
+            let result = result.map_err(|error| Errno::from_raw(error.raw_os_error()));
+            seen(result == Err(Errno::EOPNOTSUPP), word(result))
         }),
     },
 ];

@@ -214,6 +214,7 @@ impl Client {
         house.hand_over(slot, what);
         true
     }
+    // ANCHOR_END: put-off
 
     /// The pool has done its job.
     pub(crate) fn found(&mut self, found: Found, house: &House) {
@@ -228,7 +229,6 @@ impl Client {
         };
         self.session.done(done, house.now);
     }
-    // ANCHOR_END: put-off
 
     fn listen(&mut self, slot: usize, house: &House) -> Done {
         let listening = listen_for_data(self.local).and_then(|(listener, address)| {

@@ -224,7 +224,6 @@ impl Client {
     // ANCHOR_END: completed
 
     /// What came of its job; nothing yet, if that was its first half.
-    // ANCHOR: worked
     fn worked(&mut self, done: Completed, slot: usize, house: &mut House) -> Option<Done> {
         if done.result == Err(Errno::CANCELED) {
             self.only_looks = false;
@@ -249,6 +248,7 @@ impl Client {
                 (Err(error), _) => Done::Opened(Err(refused(error))),
                 (Ok(_), None) => Done::GivenUp,
             },
+            // ANCHOR: worked
             Op::Look { file, answer } => {
                 let meta = n.map(|_| uring_loop::meta(answer.get()));
                 if std::mem::take(&mut self.only_looks) {
@@ -263,10 +263,10 @@ impl Client {
             Op::Receive { .. } => Done::Received(n.map(|_| own(done.received))),
             Op::Send { piece, .. } => Done::Sent(Piece { bytes: piece.bytes, from: 0 }, n),
             Op::Write { bytes, .. } => Done::Wrote(Piece { bytes, from: 0 }, n),
+            // ANCHOR_END: worked
             _ => Done::GivenUp,
         })
     }
-    // ANCHOR_END: worked
 
     /// Its folder is read.
     pub(crate) fn found(&mut self, found: Found, house: &House) {

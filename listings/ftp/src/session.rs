@@ -31,7 +31,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const MISTAKES: u32 = 10;
 
 /// What a driver is to do, one thing at a time.
-// ANCHOR: job
 #[derive(Debug, PartialEq, Eq)]
 pub enum Job {
     /// Listen where the client may come in a second time: [`Done::Listening`].
@@ -51,6 +50,7 @@ pub enum Job {
         /// What is in it goes.
         truncate: bool,
     },
+    // ANCHOR: job
     /// Read from the file, as much as there is room for: [`Done::Read`].
     Read {
         /// Offset of the first byte.
@@ -72,6 +72,7 @@ pub enum Job {
         /// What.
         piece: Piece,
     },
+    // ANCHOR_END: job
     /// Close the listener, the data connection and the file, as far as they are open:
     /// [`Done::Ended`].
     End {
@@ -106,7 +107,6 @@ pub enum Done {
     /// The job was given up, as [`Session::gives_up`] has asked.
     GivenUp,
 }
-// ANCHOR_END: job
 
 /// Bytes on their way, of which some may be gone.
 #[derive(Debug, PartialEq, Eq)]
@@ -247,7 +247,7 @@ impl Session {
             is_over: false,
             is_draining: false,
         };
-        session.say("220 Who waits? Anonymous clients are welcome.");
+        session.say("220 Who waits? You are welcome.");
         session
     }
 

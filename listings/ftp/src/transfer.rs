@@ -83,7 +83,6 @@ impl Transfer {
     }
 
     /// What to do, after this.
-    // ANCHOR: next
     pub(crate) fn next(&mut self, done: Done, wall: SystemTime) -> Next {
         let job = match done {
             Done::Ended => return Next::Over(self.ending.unwrap_or(COMPLETE)),
@@ -93,6 +92,7 @@ impl Transfer {
             }
             Done::Opened(Ok(meta)) => return self.opened(&meta),
             Done::Connected(Ok(())) => self.first(),
+            // ANCHOR: next
             Done::Read(Ok(bytes)) if bytes.is_empty() => {
                 // Less than there was: the client must not take it for the whole.
                 let is_all = self.at >= self.limit;
@@ -119,6 +119,7 @@ impl Transfer {
                 return self.end("552 That is too much for one file.");
             }
             Done::Received(Ok(bytes)) => self.write(Piece { bytes, from: 0 }),
+            // ANCHOR_END: next
             Done::Wrote(piece, Ok(0)) if !piece.rest().is_empty() => {
                 return self.end("452 Nothing more can be written.");
             }
@@ -133,7 +134,6 @@ impl Transfer {
         };
         Next::Job(job)
     }
-    // ANCHOR_END: next
 
     /// Something has failed; or it has not, and is to be done again.
     fn failed(&mut self, done: Done) -> Next {
