@@ -17,7 +17,8 @@ mod executor;
 mod reactor;
 pub mod ring_reactor;
 pub mod server;
-
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::future::poll_fn;
