@@ -7,7 +7,7 @@
 # The 99th percentile beside the download is to stay within twice the idle one, for all but those that read in the loop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- "epoll-loop --files-in-loop" "epoll-loop" "epoll-loop --pool-always"
+[ $# -gt 0 ] || set -- "epoll-loop --files-in-loop" "epoll-loop" "uring-loop"
 bin=${CARGO_TARGET_DIR:-target}/production
 packages=(-p file-stall) servers=()
 for server; do
@@ -15,7 +15,6 @@ for server; do
   servers+=("$bin/$server")
 done
 cargo build --quiet --profile production "${packages[@]}"
-# In the real-time class, where we may have it: what else the machine does is not measured then.
-first=()
-chrt -f 1 true 2>/dev/null && first=(chrt -f 1)
-exec "${first[@]}" "$bin/beside" --dir "${TMPDIR:-target}" --rate "${RATE:-2000}" --rounds "${ROUNDS:-5}" "${servers[@]}"
+# Not in the real-time class: there the kernel takes the processor away for 50 ms in each second in which others want it and get
+# none (sched(7)), and those 50 ms would be measured. What else the machine did is printed.
+exec "$bin/beside" --dir "${TMPDIR:-target}" --rate "${RATE:-2000}" --rounds "${ROUNDS:-5}" "${servers[@]}"

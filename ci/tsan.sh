@@ -12,7 +12,8 @@
 # told enough, ci/tsan/suppressions names the rest. A run proves nothing of what did not happen in it: two accesses are
 # reported if nothing orders them, even if they were far apart, but both must have been executed.
 #
-# The event loops are not run: each is one thread. The processes of the forking servers share no memory that they write.
+# Of the event loops those are run that have a pool of threads behind them: epoll-loop with every file handed over, and the FTP
+# server over epoll. The others are one thread. The processes of the forking servers share no memory that they write.
 # The embedded store is the server's own executable, and its threads are watched as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -76,7 +77,7 @@ done
 echo "planted races are reported, ordered threads are not"
 
 CARGO_TARGET_DIR=$home RUSTFLAGS="${sanitized[*]} --cfg=rustix_use_libc" \
-  cargo build --quiet --release --target "$triple" -p threaded -p prethreaded --bin threaded --bin prethreaded
+  cargo build --quiet --release --target "$triple" -p threaded -p prethreaded -p epoll-loop -p ftp --bin threaded --bin prethreaded --bin epoll-loop --bin ftp
 bin=$home/$triple/release
 mkdir "$work/www"
 printf 'small\n' > "$work/www/small.txt"
@@ -124,4 +125,22 @@ load threaded
 load threaded --max-connections 6 --no-file-cache
 load prethreaded
 load prethreaded --all-accept --workers 4
+load epoll-loop --pool-always
+
+echo "ftp over epoll:"
+mkdir "$work/www/in"
+"$bin/ftp" --listen 127.0.0.1:0 --root "$work/www" --uploads in > "$work/out" & pids+=($!)
+for _ in $(seq 200); do url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && break; sleep 0.1; done
+clients=()
+for i in 1 2 3 4; do
+  takes "$url/big.bin" & clients+=($!)
+  leaves "$url/big.bin" & clients+=($!)
+  { curl -sf -T "$work/www/big.bin" "$url/in/$i" && cmp "$work/www/in/$i" "$work/www/big.bin"; } & clients+=($!)
+  curl -sf "$url/in/" > "$work/listing.$i" & clients+=($!)
+done
+for client in "${clients[@]}"; do wait "$client" || { no_report ftp; echo "ftp: a client failed" >&2; exit 1; }; done
+pid=${pids[-1]}; unset 'pids[-1]'
+kill -TERM "$pid"; wait "$pid" || { no_report ftp; echo "ftp: ended with $? after SIGTERM" >&2; exit 1; }
+no_report ftp
+echo "  files both ways, and clients that left; no report"
 echo "no race was reported"
