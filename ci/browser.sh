@@ -13,7 +13,7 @@ for needed in node npm "$chromium"; do
 done
 
 servers=()
-for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop; do
+for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor; do
     [ ! -e "listings/$server/Cargo.toml" ] || servers+=("$server")
 done
 cargo build --quiet --package book "${servers[@]/#/--package=}" --bins

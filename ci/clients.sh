@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 for program in curl ab wrk redis-server redis-cli; do
   command -v "$program" >/dev/null || { echo "clients.sh needs $program: .ci/run installs it" >&2; exit 2; }
 done
-servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop)
+servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor)
 cargo build --quiet --release "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)

@@ -15,7 +15,7 @@ redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$w
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 
 WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet -p store --test redis
-for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop; do
+for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor; do
   WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p "$server" --test conformance -- \
     injected against_nginx
 done

@@ -9,7 +9,7 @@ rounds=${1:-5} seconds=${2:-4}
 for program in nginx wrk taskset; do
   command -v "$program" >/dev/null || { echo "floors.sh needs $program: install it with your package manager" >&2; exit 2; }
 done
-packages=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop)
+packages=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor)
 cargo build --quiet --profile production "${packages[@]/#/--package=}"
 ulimit -n "$(ulimit -Hn)"
 work=$(mktemp -d)
@@ -51,6 +51,8 @@ servers=(
   "uring-interrupt 18099 uring-loop --interrupt"
   "uring-as-of-5.10 18100 uring-loop --as-of 5.10"
   "uring-without-cache 18101 uring-loop --no-file-cache"
+  "tasks-epoll 18102 executor"
+  "tasks-uring 18103 executor --over io_uring"
 )
 declare -A process ports=([nginx]=18081 [bare]=18096) paths=([epoll-page]=guestbook [poll-page]=guestbook)
 taskset -c 0 nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" & pids+=($!) process[nginx]=$!
@@ -104,6 +106,9 @@ for clients in 64 1000; do
   compare "the same against a loop without an application" bare "$clients" keep-alive bare= epoll=0.8
   compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= nginx= \
     uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache= bare=
+done
+for clients in 64 1000; do
+  compare "tasks against loops, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= tasks-epoll= uring= tasks-uring=
 done
 compare "io_uring against epoll, keep-alive, 1 client" epoll 1 keep-alive epoll= uring= uring-defer=
 compare "io_uring against epoll, close, 20 clients" epoll 20 close epoll= uring= uring-defer=

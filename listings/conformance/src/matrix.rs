@@ -113,6 +113,7 @@ const ORDER: &[&str] = &[
     "poll-loop",
     "epoll-loop",
     "uring-loop",
+    "executor",
 ];
 
 /// A row that is not tried with each server: its number, the word for it in the table, and
@@ -123,7 +124,7 @@ const ELSEWHERE: &[(u8, &str, &str)] = &[
     (
         19,
         "n/a",
-        "whoever uses a ring: `uring-read` and `uring-loop` under a real seccomp filter, in `tests/refused.rs`",
+        "whoever uses a ring: `uring-read`, `uring-loop` and `executor` under a real seccomp filter, in `tests/refused.rs`",
     ),
     (
         20,
