@@ -102,3 +102,44 @@ fn cold_files_arrive_whole_and_in_order_by_the_loop_and_by_the_pool() {
     }
     std::fs::remove_dir_all(root).expect("to clean up");
 }
+
+/// How many bytes this thread has had fetched from a disk (proc(5), /proc/PID/io).
+fn fetched(server: &Server, thread: &str) -> Option<u64> {
+    let path = format!("/proc/{}/task/{thread}/io", server.0.id());
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("read_bytes: "))?.parse().ok()
+}
+
+/// The kernel reads ahead for whoever touches the mark in what it has read, and an attempt
+/// that does not wait touches it as well. The megabytes that follow are then asked for by the
+/// loop.
+#[test]
+fn of_a_cold_file_the_loop_asks_the_disk_for_the_beginning_only() {
+    const COLD: usize = 64 << 20;
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("who-asks-{}", std::process::id()));
+    std::fs::create_dir_all(&root).expect("a folder");
+    std::fs::write(root.join("large"), vec![7; COLD]).expect("a file");
+    std::fs::write(root.join("small"), bytes(SMALL)).expect("a file");
+    let server = serve(&root, &[]);
+    forget(&root);
+    let answer = get(&server, &["large"]);
+    assert!(answer.len() > COLD);
+    let tasks = format!("/proc/{}/task", server.0.id());
+    let threads = std::fs::read_dir(tasks).expect("its threads").flatten();
+    let all: Option<u64> =
+        threads.map(|thread| fetched(&server, &thread.file_name().to_string_lossy())).sum();
+    let by_loop = fetched(&server, &server.0.id().to_string());
+    match (all, by_loop) {
+        (Some(all), Some(by_loop)) if all as usize >= COLD / 2 => {
+            assert!(
+                by_loop < all / 4,
+                "{by_loop} of {all} bytes were asked for by the loop"
+            );
+        }
+        _ => {
+            flags::skipped("no file is cold here, or nobody tells who has read from a disk")
+        }
+    }
+    std::fs::remove_dir_all(root).expect("to clean up");
+}

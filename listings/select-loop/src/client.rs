@@ -59,6 +59,9 @@ pub struct Client {
     awaited: Vec<Out<File>>,
     /// What was read, and where in the file: for the piece that is next.
     in_memory: Option<(u64, Vec<u8>)>,
+    /// A piece of what it is being sent was not in memory: the next one is not looked for
+    /// there.
+    is_cold: bool,
 }
 
 impl Client {
@@ -76,6 +79,7 @@ impl Client {
             visit: 0,
             awaited: Vec::new(),
             in_memory: None,
+            is_cold: false,
         }
     }
 
@@ -272,6 +276,7 @@ impl Client {
     fn work(&mut self, job: Job, slot: usize, house: &mut House) {
         match job {
             Job::Open(path) => {
+                self.is_cold = false;
                 if let Some(opened) = house.open(path, self.visit(slot)) {
                     self.guest.opened(opened, house.now);
                 }

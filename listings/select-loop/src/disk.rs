@@ -113,7 +113,8 @@ impl Disk {
     }
     // ANCHOR_END: open
 
-    /// Reads what is in memory of a piece into the buffer; otherwise it will be read.
+    /// Reads what is in memory of a piece into the buffer; otherwise, or if it is not to be
+    /// tried, it will be read.
     // ANCHOR: read
     pub(crate) fn read(
         &mut self,
@@ -121,8 +122,10 @@ impl Disk {
         file: &File,
         at: u64,
         buffer: &mut [u8],
+        tries: bool,
     ) -> Option<usize> {
         if self.tries
+            && tries
             && let Now::Read(n) = read_now(file, buffer, at)
         {
             return Some(n);
@@ -193,7 +196,8 @@ mod tests {
         let (folder, _, file) = files(name);
         let mut disk = Disk::new(1, false).expect("a thread");
         for slot in 0..JOBS {
-            let read = disk.read(Visit { slot, number: 1 }, &file, 0, &mut vec![0; MIB]);
+            let read =
+                disk.read(Visit { slot, number: 1 }, &file, 0, &mut vec![0; MIB], true);
             assert_eq!(read, None, "it was told not to try");
         }
         assert!(!disk.line.is_empty(), "one thread cannot have been as fast");
@@ -230,7 +234,7 @@ mod tests {
         let path = RelPath::from_target("/page").expect("a path");
         let opened = disk.open(who, path, &mut files);
         assert!(opened.is_none_or(|result| result.is_ok()), "EAGAIN is no result");
-        let read = disk.read(who, &file, 0, &mut [0; 512]);
+        let read = disk.read(who, &file, 0, &mut [0; 512], true);
         assert!(matches!(read, Some(512) | None), "None: this file system cannot say");
         std::fs::remove_dir_all(folder).expect("to clean up");
     }

@@ -50,7 +50,9 @@ impl Client {
     // ANCHOR_END: send-from-memory
 
     /// Fills the buffer with what was read for us, or with what is in memory. None: it will
-    /// be read.
+    /// be read, and so will all that follows in this response. An attempt on the next piece
+    /// would find it in memory, and might find the mark at which the kernel reads further
+    /// ahead: then it is the loop that asks the disk for the next megabytes.
     // ANCHOR: take-piece
     pub(super) fn take_piece(
         &mut self,
@@ -66,7 +68,11 @@ impl Client {
                 buffer[..n].copy_from_slice(&bytes[..n]);
                 Some(n)
             }
-            _ => disk.read(self.visit(slot), file, at, buffer),
+            _ => {
+                let read = disk.read(self.visit(slot), file, at, buffer, !self.is_cold);
+                self.is_cold |= read.is_none();
+                read
+            }
         }
     }
     // ANCHOR_END: take-piece
