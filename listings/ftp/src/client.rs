@@ -69,6 +69,8 @@ pub(crate) struct Client {
     job: Option<Job>,
     /// The pool has its job.
     in_pool: bool,
+    /// A piece of the file was not in memory: the next one is not looked for there.
+    is_cold: bool,
     is_shut: bool,
     pub(crate) is_queued: bool,
 }
@@ -90,6 +92,7 @@ impl Client {
             file: None,
             job: None,
             in_pool: false,
+            is_cold: false,
             is_shut: false,
             is_queued: false,
         }
@@ -201,7 +204,10 @@ impl Client {
             (Job::List(place), _) => What::List(place),
             (Job::Open(place), _) => What::Open(place),
             (Job::Create { place, truncate }, _) => What::Create(place, truncate),
-            (Job::Read { at, into }, Some(file)) => What::Read(Arc::clone(file), at, into),
+            (Job::Read { at, into }, Some(file)) => {
+                self.is_cold = true;
+                What::Read(Arc::clone(file), at, into)
+            }
             (Job::Write { at, piece }, Some(file)) => {
                 What::Write(Arc::clone(file), at, piece)
             }
@@ -222,6 +228,7 @@ impl Client {
         let done = match found {
             Found::Opened(Ok((file, meta))) => {
                 self.file = Some(Arc::new(file));
+                self.is_cold = false;
                 Done::Opened(Ok(meta))
             }
             Found::Opened(Err(error)) => Done::Opened(Err(error)),
@@ -301,9 +308,11 @@ impl Client {
         }
     }
 
-    /// From memory, if it is there.
+    /// From memory, if it is there, and all before it was.
     fn read(&mut self, at: u64, mut into: Vec<u8>) -> Result<Done, Job> {
-        let Some(file) = &self.file else { return Err(Job::Read { at, into }) };
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_cold) else {
+            return Err(Job::Read { at, into });
+        };
         into.resize(into.capacity(), 0);
         match read_now(file.as_fd(), &mut into, at) {
             AtOnce::Read(n) => {
