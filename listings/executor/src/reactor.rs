@@ -3,7 +3,7 @@
 //! A future here is a wish to be told. It owns no bytes, so dropping it loses none: they are
 //! still in the socket, for whoever asks next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -92,7 +92,7 @@ impl Epoll {
         let descriptor = Rc::new(descriptor);
         places[slot] =
             Place { descriptor: Some(Rc::clone(&descriptor)), ..Place::default() };
-        Source { descriptor, slot, epoll: self.clone() }
+        Source { descriptor, slot, epoll: self.clone(), is_empty: Cell::new(false) }
     }
 
     /// Tells the kernel what to look for, where that is not what it looks for already.
@@ -121,6 +121,7 @@ pub struct Source {
     descriptor: Rc<OwnedFd>,
     slot: usize,
     epoll: Epoll,
+    is_empty: Cell<bool>,
 }
 
 impl Source {
@@ -157,6 +158,12 @@ impl Source {
     }
     // ANCHOR_END: poll-side
 
+    /// A read has given less than it was asked for. The next begins with waiting, and saves the
+    /// call that would have said EAGAIN.
+    pub fn is_empty(&self) {
+        self.is_empty.set(true);
+    }
+
     /// Makes a call that reads, after each EAGAIN again when it may give something.
     ///
     /// # Errors
@@ -166,6 +173,9 @@ impl Source {
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
+        if self.is_empty.take() {
+            self.readable().await?;
+        }
         loop {
             match call(self.as_fd()) {
                 Err(Errno::AGAIN) => self.readable().await?,

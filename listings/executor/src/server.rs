@@ -9,7 +9,7 @@ pub mod start;
 mod store;
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -32,7 +32,7 @@ use crate::{Spawner, race, yield_now};
 /// How long nobody is accepted when accepting has failed for want of something.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many clients may come in before those who are in have their turn.
-const AT_ONCE: usize = 64;
+const AT_ONCE: u64 = 64;
 
 /// What all tasks share.
 pub struct House<N> {
@@ -47,8 +47,10 @@ pub struct House<N> {
     room: usize,
     /// How many are in.
     inside: Cell<usize>,
-    /// How many have left.
+    /// How many have left, and how often somebody was accepted, or nobody.
     left: Cell<u64>,
+    knocks: Cell<u64>,
+    complaints: RefCell<Complaints>,
     /// The task at the door.
     door: RefCell<Option<Waker>>,
     stops_at: Cell<Option<Instant>>,
@@ -76,6 +78,8 @@ impl<N: Net> House<N> {
             room,
             inside: Cell::new(0),
             left: Cell::new(0),
+            knocks: Cell::new(0),
+            complaints: RefCell::default(),
             door: RefCell::default(),
             stops_at: Cell::new(None),
             now: Cell::new((0, Now::read())),
@@ -125,6 +129,32 @@ impl<N: Net> House<N> {
         })
         .await;
     }
+
+    /// Gives a client its task. Where there is none for want of a descriptor, nobody is
+    /// accepted until somebody has left, or a moment is over.
+    // ANCHOR: admit
+    async fn admit(self: &Rc<Self>, accepted: Result<N::Socket, Errno>) {
+        match accepted {
+            Ok(client) => {
+                self.inside.set(self.inside.get() + 1);
+                self.spawner.spawn(serve(Rc::clone(self), client));
+            }
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) => {
+                self.complaints.borrow_mut().say(no_accept(error));
+                self.net.release_files();
+                let (left, stopping) = (self.left.get(), self.is_stopping());
+                let changed = || self.left.get() != left || self.is_stopping() != stopping;
+                let moment = self.net.timers().sleep_until(self.now().mono + PAUSE);
+                let _ = race(self.until(changed), moment).await;
+            }
+        }
+        self.knocks.set(self.knocks.get() + 1);
+        if self.knocks.get().is_multiple_of(AT_ONCE) {
+            yield_now().await;
+        }
+    }
+    // ANCHOR_END: admit
 
     /// Somebody comes in, and can be woken.
     async fn enter(self: &Rc<Self>) -> Seat<N> {
@@ -189,48 +219,24 @@ pub async fn watch_signals<N: Net>(house: Rc<House<N>>, signals: Stop) {
 /// gone, or `grace` is.
 // ANCHOR: door
 pub async fn keep_door<N: Net>(house: Rc<House<N>>, listener: N::Socket, grace: Duration) {
-    let (mut complaints, mut at_once) = (Complaints::default(), 0);
-    let mut last_round = None; // how many are still let in
-    while last_round != Some(0) {
-        if house.is_stopping() {
-            let left =
-                last_round.get_or_insert_with(|| how_many_wait(&listener).unwrap_or(0));
-            if !somebody_waits(&listener) {
-                *left = 0;
-                continue;
-            }
-        }
-        let limit = house.until(|| house.is_stopping() && last_round.is_none());
-        match house.net.accept(&listener, limit).await {
-            Ok(client) => {
-                house.inside.set(house.inside.get() + 1);
-                last_round = last_round.map(|left: u64| left.saturating_sub(1));
-                house.spawner.spawn(serve(Rc::clone(&house), client));
-            }
-            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
-            Err(error) => {
-                complaints.say(no_accept(error));
-                pause(&house).await;
-            }
-        }
-        house.until(|| house.inside.get() < house.room).await;
-        at_once += 1;
-        if at_once % AT_ONCE == 0 {
-            yield_now().await;
-        }
+    while !house.is_stopping() {
+        let stop = house.until(|| house.is_stopping());
+        house.admit(house.net.accept(&listener, stop).await).await;
+        house.until(|| house.inside.get() < house.room || house.is_stopping()).await;
     }
-    drop(listener);
-    let is_empty = || house.inside.get() == 0;
-    let end = house.stops_at.get().map(|at| at + grace).unwrap_or(house.now().mono);
-    let _ = race(house.until(is_empty), house.net.timers().sleep_until(end)).await;
+    let last_round = async {
+        // Those who wait at this moment, and nobody else.
+        let mut left = how_many_wait(&listener).unwrap_or(0);
+        while left > 0 && somebody_waits(&listener) {
+            house.until(|| house.inside.get() < house.room).await;
+            let accepted = house.net.accept(&listener, pending()).await;
+            left -= u64::from(accepted.is_ok());
+            house.admit(accepted).await;
+        }
+        drop(listener);
+        house.until(|| house.inside.get() == 0).await;
+    };
+    let end = house.stops_at.get().map_or(house.now().mono, |at| at + grace);
+    let _ = race(last_round, house.net.timers().sleep_until(end)).await;
 }
 // ANCHOR_END: door
-
-/// There is no descriptor, or no memory: until somebody has left, or a moment is over.
-async fn pause<N: Net>(house: &House<N>) {
-    house.net.release_files();
-    let (left, stopping) = (house.left.get(), house.is_stopping());
-    let changed = || house.left.get() != left || house.is_stopping() != stopping;
-    let moment = house.net.timers().sleep_until(house.now().mono + PAUSE);
-    let _ = race(house.until(changed), moment).await;
-}

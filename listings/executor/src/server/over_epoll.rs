@@ -96,7 +96,12 @@ impl Net for OverEpoll {
             buffer.resize(BUFFER, 0);
             let room = room.min(BUFFER);
             match net::recv(fd, &mut buffer[..room], RecvFlags::empty()) {
-                Ok((n, _)) => Ok((buffer, n)),
+                Ok((n, _)) => {
+                    if (1..room).contains(&n) {
+                        socket.is_empty();
+                    }
+                    Ok((buffer, n))
+                }
                 Err(error) => {
                     self.give_back(buffer);
                     Err(error)
