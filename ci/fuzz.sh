@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzing: http1 with the guestbook behind it, the store's replies, the store's requests. What is checked is in ci/fuzz; an
+# Fuzzing: http1 with the guestbook behind it, FTP's sessions, the store's replies, the store's requests. What is checked is in ci/fuzz; an
 # input is a script of text (ci/fuzz/src/script.rs). Ends with 1 if anything was found, and says how to see it again.
 #
 #     ci/fuzz.sh [SECONDS]           all targets side by side, so many seconds each (20)
@@ -13,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v c++ >/dev/null || { echo "fuzz.sh needs c++, which builds libFuzzer: .ci/run installs it" >&2; exit 2; }
-targets=(http1 store-pipe store-requests)
+targets=(http1 ftp store-pipe store-requests)
 home=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 triple=$(rustc -vV | sed -n 's/^host: //p')
 bin=$home/build/$triple/release

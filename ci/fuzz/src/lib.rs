@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `script.rs` | [`Step`]: a script, and how it is written as text |
 //! | `http1.rs` | [`http1`]: a client of the guestbook, with a driver and an application |
+//! | `ftp.rs` | [`ftp`]: a client of the FTP server, with a driver and files
 //! | `store_pipe.rs` | [`store_pipe`]: callers of the store, and its replies |
 //! | `store_requests.rs` | [`store_requests`]: what a client of the embedded store sends |
 
@@ -16,12 +17,14 @@ use std::alloc::System;
 
 use cap::Cap;
 
+mod ftp;
 mod http1;
 mod script;
 mod store_pipe;
 #[cfg(target_os = "linux")]
 mod store_requests;
 
+pub use ftp::ftp;
 pub use http1::http1;
 pub use script::{Step, is_worth_it, read};
 pub use store_pipe::store_pipe;
