@@ -54,6 +54,7 @@ mod regular_files;
 mod rings;
 mod select;
 mod sockets;
+mod tasks;
 mod threads;
 mod uring;
 mod waiting;
@@ -172,6 +173,7 @@ pub const TOPICS: &[(&str, &[Claim])] = &[
     ("epoll.rs", epoll::CLAIMS),
     ("rings.rs", rings::CLAIMS),
     ("uring.rs", uring::CLAIMS),
+    ("tasks.rs", tasks::CLAIMS),
     ("regular_files.rs", regular_files::CLAIMS),
     ("ftp.rs", ftp::CLAIMS),
     ("aio.rs", aio::CLAIMS),

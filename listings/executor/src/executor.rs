@@ -76,7 +76,6 @@ impl Wake for Call {
 }
 // ANCHOR_END: task
 
-// ANCHOR: queue
 /// Who can go on, in the order in which they were woken.
 struct Queue {
     names: Mutex<VecDeque<Name>>,
@@ -88,6 +87,7 @@ struct Queue {
 }
 
 impl Queue {
+    // ANCHOR: push
     fn push(&self, name: Name) {
         let is_first = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,6 +101,7 @@ impl Queue {
             let _ = rustix::io::write(&self.told, &1u64.to_ne_bytes());
         }
     }
+    // ANCHOR_END: push
 
     fn pop(&self) -> Option<Name> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
@@ -117,7 +118,6 @@ impl Queue {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
-// ANCHOR_END: queue
 
 /// Puts tasks into the table of an [`Executor`].
 #[derive(Clone, Default)]

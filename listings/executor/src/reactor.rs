@@ -185,6 +185,39 @@ impl Source {
         }
     }
     // ANCHOR_END: read-with
+
+    /// Reads what is there, as soon as something is.
+    ///
+    /// # Errors
+    /// What read(2) answers, and epoll_ctl(2).
+    pub async fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.read_with(|fd| rustix::io::read(fd, &mut *buffer)).await
+    }
+
+    /// Makes a call that writes, in the same way.
+    ///
+    /// # Errors
+    /// What the call answers, and epoll_ctl(2).
+    pub async fn write_with<T>(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        loop {
+            match call(self.as_fd()) {
+                Err(Errno::AGAIN) => self.writable().await?,
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes what there is room for, as soon as there is some.
+    ///
+    /// # Errors
+    /// What write(2) answers, and epoll_ctl(2).
+    pub async fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write_with(|fd| rustix::io::write(fd, bytes)).await
+    }
 }
 
 impl AsFd for Source {
@@ -236,9 +269,8 @@ impl Reactor for Epoll {
 }
 
 impl Inner {
-    /// Wakes whoever waits for this. What nobody waits for is looked for no more: the kernel
-    /// would tell of it again in every round.
     // ANCHOR: tell
+    /// Wakes whoever waits for this. What nobody waits for is looked for no more.
     fn tell(&self, slot: u64, flags: EventFlags) -> Result<(), Errno> {
         let place = &mut self.places.borrow_mut()[slot as usize];
         let (Some(descriptor), Some(armed)) = (&place.descriptor, place.armed) else {

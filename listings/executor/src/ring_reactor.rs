@@ -177,7 +177,6 @@ pub fn sent(done: Done) -> (Result<usize, Errno>, Vec<u8>) {
 }
 
 /// An operation that was begun: a claim on its completion.
-// ANCHOR: operation
 #[derive(Debug)]
 pub struct Operation {
     reactor: Completions,
@@ -186,6 +185,7 @@ pub struct Operation {
     is_over: bool,
 }
 
+// ANCHOR: operation
 impl Future for Operation {
     type Output = Done;
 
@@ -208,7 +208,6 @@ impl Future for Operation {
 }
 // ANCHOR_END: operation
 
-// ANCHOR: drop
 impl Operation {
     /// Asks for its end. It comes as a completion, which says how it has ended: without
     /// effect, or as it would have ended anyway.
@@ -218,6 +217,7 @@ impl Operation {
         }
     }
 
+    // ANCHOR: within
     /// What comes of it, or of recalling it when `limit` is over: either way it has ended, and
     /// nothing that it has brought is lost.
     pub async fn within(mut self, limit: impl Future<Output = ()>) -> Done {
@@ -229,8 +229,10 @@ impl Operation {
             }
         }
     }
+    // ANCHOR_END: within
 }
 
+// ANCHOR: drop
 impl Drop for Operation {
     fn drop(&mut self) {
         if self.is_over {
@@ -269,22 +271,7 @@ impl Reactor for Completions {
         state.arm(self.0.timers.next());
         state.ring.wait(usize::from(sleep))?;
         while let Some(done) = state.ring.next() {
-            let slot = done.token.index();
-            match (slot, &mut state.places[slot]) {
-                (TIMER, _) => state.timer = None,
-                (TOLD, _) => state.is_watching = false,
-                (_, Place::Dropped) => {
-                    // `done` goes here, with all that it has owned or brought.
-                    state.places[slot] = Place::Free;
-                    state.free.push(slot);
-                }
-                (_, place) => {
-                    let before = std::mem::replace(place, Place::Over(done));
-                    if let Place::InFlight(Some(waker)) = before {
-                        waker.wake();
-                    }
-                }
-            }
+            state.completed(done);
         }
         self.0.timers.fire();
         Ok(())
@@ -293,6 +280,27 @@ impl Reactor for Completions {
 }
 
 impl State {
+    // ANCHOR: completed
+    fn completed(&mut self, done: Done) {
+        let slot = done.token.index();
+        match (slot, &mut self.places[slot]) {
+            (TIMER, _) => self.timer = None,
+            (TOLD, _) => self.is_watching = false,
+            (_, place @ Place::Dropped) => {
+                // `done` goes here, with all that it has owned or brought.
+                *place = Place::Free;
+                self.free.push(slot);
+            }
+            (_, place) => {
+                let before = std::mem::replace(place, Place::Over(done));
+                if let Place::InFlight(Some(waker)) = before {
+                    waker.wake();
+                }
+            }
+        }
+    }
+    // ANCHOR_END: completed
+
     /// The operations that are the reactor's own. One timer serves all deadlines: one that ends
     /// too early wakes us for nothing, one that would end too late is given up.
     fn arm(&mut self, due: Option<Instant>) {

@@ -117,7 +117,6 @@ mod callbacks {
     }
     // ANCHOR_END: visitor
 
-    // ANCHOR: steps
     fn read_on(every: &mut Loop, visitor: &Rc<RefCell<Visitor>>) {
         let (stream, next) = (Rc::clone(&visitor.borrow().stream), Rc::clone(visitor));
         let reading =
@@ -125,6 +124,7 @@ mod callbacks {
         visitor.borrow_mut().reading = Some(reading);
     }
 
+    // ANCHOR: steps
     fn has_read(every: &mut Loop, visitor: &Rc<RefCell<Visitor>>) -> io::Result<()> {
         let mut buffer = [0; 64];
         let n = (&*visitor.borrow().stream).read(&mut buffer)?;

@@ -49,7 +49,7 @@ mod dropped {
             assert!(wait.is_ok());
             peer.write_all(b"two")?;
             let mut buffer = [0; 64];
-            let n = source.read_with(|fd| rustix::io::read(fd, &mut buffer)).await?;
+            let n = source.read(&mut buffer).await?;
             println!("epoll, two waits dropped");
             println!("  the next read has: {}", text(&buffer[..n]));
             Ok(())

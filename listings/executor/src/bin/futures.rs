@@ -32,7 +32,7 @@ mod futures {
         match race(read_line(&stream), sleep(300)).await {
             Ok(line) => {
                 sleep(400).await;
-                rustix::io::write(&stream, &[b"hello, ", &line?[..]].concat())?;
+                stream.write(&[b"hello, ", &line?[..]].concat()).await?;
                 println!("{name}: answered");
             }
             Err(()) => println!("{name}: too late"),
@@ -43,7 +43,7 @@ mod futures {
     async fn read_line(stream: &Source) -> io::Result<Vec<u8>> {
         let (mut line, mut buffer) = (Vec::new(), [0; 64]);
         while !line.ends_with(b"\n") {
-            let n = stream.read_with(|fd| rustix::io::read(fd, &mut buffer)).await?;
+            let n = stream.read(&mut buffer).await?;
             line.extend_from_slice(&buffer[..n]);
         }
         Ok(line)

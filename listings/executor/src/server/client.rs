@@ -167,9 +167,9 @@ impl<N: Net> Client<N> {
     // ANCHOR_END: end-turn
 
     /// Closes in the way that the connection asks for. The descriptor is closed with the task.
-    // ANCHOR: close
     async fn close(&mut self, finish: Finish) {
         let house = Rc::clone(&self.seat.house);
+        // ANCHOR: close
         match finish {
             // Bytes that we have not read would make close reset the connection.
             Finish::Close if self.has_ended || !is_readable(&self.socket) => return,
@@ -193,8 +193,8 @@ impl<N: Net> Client<N> {
             };
             self.end_turn(1).await;
         }
+        // ANCHOR_END: close
     }
-    // ANCHOR_END: close
 }
 
 /// Is over when the client is late, or, where that is of interest, when the server is to stop.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -39,6 +39,21 @@ impl OverEpoll {
             files: Rc::new(RefCell::new(files)),
             disk: Rc::new(disk),
             buffer: Rc::default(),
+        }
+    }
+}
+
+impl OverEpoll {
+    /// Receives what is there, into the buffer that is taken for it and given back later.
+    fn receive(&self, socket: impl AsFd, room: usize) -> Result<(Vec<u8>, usize), Errno> {
+        let mut buffer = self.buffer.take();
+        buffer.resize(BUFFER, 0);
+        match net::recv(socket, &mut buffer[..room], RecvFlags::empty()) {
+            Ok((n, _)) => Ok((buffer, n)),
+            Err(error) => {
+                self.give_back(buffer);
+                Err(error)
+            }
         }
     }
 }
@@ -91,29 +106,18 @@ impl Net for OverEpoll {
         room: usize,
         limit: impl Future<Output = ()>,
     ) -> Result<(Vec<u8>, usize), Errno> {
-        let receive = socket.read_with(|fd| {
-            let mut buffer = self.buffer.take();
-            buffer.resize(BUFFER, 0);
-            let room = room.min(BUFFER);
-            match net::recv(fd, &mut buffer[..room], RecvFlags::empty()) {
-                Ok((n, _)) => {
-                    if (1..room).contains(&n) {
-                        socket.is_empty();
-                    }
-                    Ok((buffer, n))
-                }
-                Err(error) => {
-                    self.give_back(buffer);
-                    Err(error)
-                }
-            }
-        });
+        let room = room.min(BUFFER);
+        let receive = socket.read_with(|fd| self.receive(fd, room));
         match race(receive, limit).await {
-            Ok(result) => result,
+            Ok(result) => {
+                if result.as_ref().is_ok_and(|(_, n)| (1..room).contains(n)) {
+                    socket.is_empty();
+                }
+                result
+            }
             Err(()) => {
                 let mut buffer = self.buffer.take();
-                let result = look_once(socket, &mut buffer, room.min(BUFFER));
-                result.map(|n| (buffer, n))
+                look_once(socket, &mut buffer, room).map(|n| (buffer, n))
             }
         }
     }
@@ -129,15 +133,7 @@ impl Net for OverEpoll {
     ) -> (Result<usize, Errno>, Vec<u8>) {
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::MORE, more);
-        let send = async {
-            loop {
-                match net::send(socket, &bytes, flags) {
-                    Err(Errno::AGAIN) => socket.writable().await?,
-                    Err(Errno::INTR) => {}
-                    result => return result,
-                }
-            }
-        };
+        let send = socket.write_with(|fd| net::send(fd, &bytes, flags));
         let sent = race(send, limit).await.unwrap_or(Err(Errno::AGAIN));
         (sent, bytes)
     }

@@ -137,7 +137,9 @@ impl Store {
             }
         }
     }
+    // ANCHOR_END: keep
 
+    // ANCHOR: talk
     /// One connection. Sending and receiving go on side by side, until one of them fails.
     async fn talk<N: Net>(&self, net: &N) -> Errno {
         let socket = match net.connect(self.0.address).await {
@@ -149,7 +151,7 @@ impl Store {
             Ok(Err(error)) | Err(Err(error)) => error,
         }
     }
-    // ANCHOR_END: keep
+    // ANCHOR_END: talk
 
     async fn send<N: Net>(&self, net: &N, socket: &N::Socket) -> Result<Infallible, Errno> {
         loop {
