@@ -12,8 +12,8 @@
 # told enough, ci/tsan/suppressions names the rest. A run proves nothing of what did not happen in it: two accesses are
 # reported if nothing orders them, even if they were far apart, but both must have been executed.
 #
-# Of the event loops those are run that have a pool of threads behind them: epoll-loop with every file handed over, and the FTP
-# server over epoll. The others are one thread. The processes of the forking servers share no memory that they write.
+# Of the event loops those are run that have a pool of threads behind them: epoll-loop and executor with every file handed over
+# (the threads of the latter call its wakers), and the FTP server over epoll. The others are one thread. The processes of the forking servers share no memory that they write.
 # The embedded store is the server's own executable, and its threads are watched as well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -77,7 +77,7 @@ done
 echo "planted races are reported, ordered threads are not"
 
 CARGO_TARGET_DIR=$home RUSTFLAGS="${sanitized[*]} --cfg=rustix_use_libc" \
-  cargo build --quiet --release --target "$triple" -p threaded -p prethreaded -p epoll-loop -p ftp --bin threaded --bin prethreaded --bin epoll-loop --bin ftp
+  cargo build --quiet --release --target "$triple" -p threaded -p prethreaded -p epoll-loop -p executor -p ftp --bin threaded --bin prethreaded --bin epoll-loop --bin executor --bin ftp
 bin=$home/$triple/release
 mkdir "$work/www"
 printf 'small\n' > "$work/www/small.txt"
@@ -126,6 +126,7 @@ load threaded --max-connections 6 --no-file-cache
 load prethreaded
 load prethreaded --all-accept --workers 4
 load epoll-loop --pool-always
+load executor --pool-always
 
 echo "ftp over epoll:"
 mkdir "$work/www/in"

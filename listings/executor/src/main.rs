@@ -26,11 +26,15 @@ fn main() -> ExitCode {
         /// Whom the thread asks for news
         #[arg(long, value_enum, default_value = "epoll")]
         over: Over,
+        /// Over epoll: let the threads open and read what is cached as well
+        #[arg(long)]
+        pool_always: bool,
     }
 
     store::embedded::run_if_asked();
     let command: Command = flags::parse();
     let over = match command.over {
+        Over::Epoll if command.pool_always => start::Over::EpollWithPool,
         Over::Epoll => start::Over::Epoll,
         Over::IoUring => start::Over::IoUring,
     };

@@ -5,5 +5,5 @@ conformance::suite!(
     "executor",
     env!("CARGO_BIN_EXE_executor"),
     event_loop = true,
-    also = &[&["--over", "io_uring"]]
+    also = &[&["--over", "io_uring"], &["--pool-always"]]
 );

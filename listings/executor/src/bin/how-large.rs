@@ -51,7 +51,7 @@ mod large {
     pub fn measure(ring: Ring) -> io::Result<()> {
         let (folder, ring) = (Path::new("."), Completions::new(ring));
         let files = iterative::Files::new(folder, true)?;
-        let epoll = OverEpoll::new(Epoll::new()?, files, Disk::new(1)?);
+        let epoll = OverEpoll::new(Epoll::new()?, files, Disk::new(1)?, true);
         println!("a client that is served      bytes");
         println!("  its future, over epoll    {:6}", size(epoll)?);
         println!("  what the guest is of it   {:6}", size_of::<Guest<iterative::File>>());

@@ -27,17 +27,21 @@ pub struct OverEpoll {
     epoll: Epoll,
     files: Rc<RefCell<Files>>,
     disk: Rc<Disk>,
+    /// What needs no waiting is done here.
+    tries: bool,
     /// One buffer for all: nobody waits with something in it.
     buffer: Rc<RefCell<Vec<u8>>>,
 }
 
 impl OverEpoll {
-    /// Serves these files, which `disk` opens and reads where that would wait.
-    pub fn new(epoll: Epoll, files: Files, disk: Disk) -> Self {
+    /// Serves these files, which `disk` opens and reads where that would wait; without `tries`
+    /// always.
+    pub fn new(epoll: Epoll, files: Files, disk: Disk, tries: bool) -> Self {
         Self {
             epoll,
             files: Rc::new(RefCell::new(files)),
             disk: Rc::new(disk),
+            tries,
             buffer: Rc::default(),
         }
     }
@@ -141,7 +145,9 @@ impl Net for OverEpoll {
 
     // ANCHOR: files
     async fn open(&self, path: &RelPath) -> io::Result<(File, Meta)> {
-        if let Some(opened) = self.files.borrow_mut().open_at_once(path.as_str()) {
+        if self.tries
+            && let Some(opened) = self.files.borrow_mut().open_at_once(path.as_str())
+        {
             return opened;
         }
         let (mut files, path) = (self.files.borrow().clone(), path.clone());
@@ -157,7 +163,11 @@ impl Net for OverEpoll {
     ) -> io::Result<usize> {
         let start = bytes.len();
         bytes.resize(start + len, 0);
-        let n = match file_pool::read_now(file, &mut bytes[start..], at) {
+        let now = match self.tries {
+            true => file_pool::read_now(file, &mut bytes[start..], at),
+            false => file_pool::Now::WouldWait,
+        };
+        let n = match now {
             file_pool::Now::Read(n) => n,
             file_pool::Now::WouldWait => {
                 let file = file.clone();

@@ -15,9 +15,11 @@ use crate::{Completions, Epoll, Executor};
 /// Whom the thread asks for news.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Over {
-    /// Who is ready.
+    /// Who is ready. Files by threads, where the task would have to wait for them.
     #[default]
     Epoll,
+    /// The same, with all files by threads.
+    EpollWithPool,
     /// What is done.
     IoUring,
 }
@@ -43,14 +45,14 @@ impl From<String> for Failure {
 /// One line: what failed, why, and what to do.
 pub fn run(flags: &ServerFlags, offer: Offer, over: Over) -> Result<(), Failure> {
     match over {
-        Over::Epoll => {
+        Over::Epoll | Over::EpollWithPool => {
             let epoll =
                 Epoll::new().map_err(|error| format!("cannot use epoll: {error}"))?;
             let files = open_files(flags, offer)?;
             serve(flags, offer, true, || {
                 let disk = Disk::new(file_pool::THREADS)
                     .map_err(|error| format!("cannot start threads for files: {error}"))?;
-                Ok(OverEpoll::new(epoll, files, disk))
+                Ok(OverEpoll::new(epoll, files, disk, over == Over::Epoll))
             })
         }
         Over::IoUring => {
