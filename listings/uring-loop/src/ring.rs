@@ -179,14 +179,14 @@ impl Ring {
             self.flying.resize_with(index + 1, || None);
         }
         assert!(self.flying[index].is_none(), "{token:?} is in flight");
-        let user_data = (index as u64) << 1;
-        // What the entries point to is on the heap, and stays there when `op` moves.
-        let (op, entries) = entries::of(op, user_data);
-        let left = 1 + u8::from(entries.1.is_some());
-        let (read, result, is_recalled) = (None, None, false);
-        self.flying[index] = Some(Flying { op, left, read, result, is_recalled });
+        let (left, read, result, is_recalled) = (1, None, None, false);
+        let flying = Flying { op, left, read, result, is_recalled };
+        let flying = self.flying[index].insert(flying);
+        // What the entries point to is on the heap, and stays there when the table grows.
+        let (first, second) = entries::of(&mut flying.op, (index as u64) << 1);
+        flying.left += u8::from(second.is_some());
         self.in_flight += 1;
-        self.waiting.push_back(entries);
+        self.queue(first, second);
     }
     // ANCHOR_END: begin
 
@@ -198,9 +198,9 @@ impl Ring {
         flying.is_recalled = true;
         let send_or_only = (token.index() as u64) << 1;
         if flying.left == 2 {
-            self.waiting.push_back((entries::cancel(send_or_only | 1), None));
+            self.queue(entries::cancel(send_or_only | 1), None);
         }
-        self.waiting.push_back((entries::cancel(send_or_only), None));
+        self.queue(entries::cancel(send_or_only), None);
     }
     // ANCHOR_END: cancel
 
@@ -214,7 +214,7 @@ impl Ring {
             && flying.left == 1
             && user_data & 1 == 0
         {
-            self.waiting.push_back((entries::cancel(user_data), None));
+            self.queue(entries::cancel(user_data), None);
         }
     }
     // ANCHOR_END: once-more
@@ -223,7 +223,7 @@ impl Ring {
     pub fn close(&mut self, descriptor: OwnedFd) {
         let number = Number(descriptor.into_raw_fd());
         let entry = opcode::Close::new(number).build().user_data(NOBODY);
-        self.waiting.push_back((entry, None));
+        self.queue(entry, None);
     }
 
     /// Submits what has been taken over, and waits until there are `want` completions, or
@@ -260,20 +260,33 @@ impl Ring {
     /// whether that was all. A link is not divided: its end would be the end of a submission.
     // ANCHOR: fill
     fn fill(&mut self) -> bool {
-        let mut queue = self.uring.0.submission();
-        while let Some((first, second)) = self.waiting.front() {
-            let wanted = 1 + usize::from(second.is_some());
-            if queue.capacity() - queue.len() < wanted {
+        while let Some((first, second)) = self.waiting.pop_front() {
+            if !self.push(&first, second.as_ref()) {
+                self.waiting.push_front((first, second));
                 return false;
             }
-            for entry in [Some(first), second.as_ref()].into_iter().flatten() {
-                // SAFETY: what the entry points to is owned by its operation in `flying`,
-                // until its last completion has been taken. (A cancel and a close point to
-                // nothing.)
-                let pushed = unsafe { queue.push(entry) };
-                pushed.expect("there is room");
-            }
-            self.waiting.pop_front();
+        }
+        true
+    }
+
+    /// Puts entries into the submission queue, or behind those that wait for room in it.
+    fn queue(&mut self, first: squeue::Entry, second: Option<squeue::Entry>) {
+        if !self.waiting.is_empty() || !self.push(&first, second.as_ref()) {
+            self.waiting.push_back((first, second));
+        }
+    }
+
+    fn push(&mut self, first: &squeue::Entry, second: Option<&squeue::Entry>) -> bool {
+        let mut queue = self.uring.0.submission();
+        let wanted = 1 + usize::from(second.is_some());
+        if queue.capacity() - queue.len() < wanted {
+            return false;
+        }
+        for entry in [Some(first), second].into_iter().flatten() {
+            // SAFETY: what the entry points to is owned by its operation in `flying`, until
+            // its last completion has been taken. (A cancel and a close point to nothing.)
+            let pushed = unsafe { queue.push(entry) };
+            pushed.expect("there is room");
         }
         true
     }
@@ -302,6 +315,9 @@ impl Ring {
                 .map_err(|_| Errno::from_raw_os_error(-entry.result()));
             let flying = self.flying[index].as_mut().expect("it is in flight");
             let goes_on = cqueue::more(entry.flags());
+            if let (Err(Errno::NOBUFS), Some(buffers)) = (result, &mut self.buffers) {
+                buffers.give_one_more();
+            }
             let place = if is_read { &mut flying.read } else { &mut flying.result };
             *place = Some(result);
             flying.left -= u8::from(!goes_on);

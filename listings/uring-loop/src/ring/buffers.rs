@@ -12,8 +12,11 @@ use rustix::param::page_size;
 
 /// The only group of buffers that there is.
 pub(super) const GROUP: u16 = 0;
-/// How many buffers: a power of two.
-const NUMBER: u16 = 512;
+/// For how many buffers there is room: a power of two.
+const NUMBER: u16 = 2048;
+/// How many the kernel gets to begin with. They are used in turn, so fewer of them stay in the
+/// processor's caches.
+const AT_FIRST: u16 = 256;
 /// How large each is, in bytes: a request's head fits in most cases.
 const SIZE: usize = 2048;
 
@@ -27,6 +30,8 @@ pub(super) struct Buffers {
     memory: NonNull<u8>,
     layout: Layout,
     tail: u16,
+    /// How many the kernel has got so far. Nobody has touched the memory of the others.
+    given: u16,
 }
 // ANCHOR_END: buffers
 
@@ -42,16 +47,26 @@ impl Buffers {
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };
         let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        let mut buffers = Self { memory, layout, tail: 0 };
+        let mut buffers = Self { memory, layout, tail: 0, given: 0 };
         let address = memory.as_ptr() as u64;
         // SAFETY: the entries are ours, aligned to a page, and are freed by `drop`, which runs
         // when the ring's descriptor, or its last operation, is gone.
         unsafe {
             uring.submitter().register_buf_ring_with_flags(address, NUMBER, GROUP, 0)
         }?;
-        (0..NUMBER).for_each(|id| buffers.give_back(id));
+        (0..AT_FIRST).for_each(|_| buffers.give_one_more());
         Ok(buffers)
     }
+
+    /// A receive has found none: the kernel gets one more.
+    // ANCHOR: more
+    pub(super) fn give_one_more(&mut self) {
+        if self.given < NUMBER {
+            self.give_back(self.given);
+            self.given += 1;
+        }
+    }
+    // ANCHOR_END: more
 
     fn start(&self, id: u16) -> *mut u8 {
         let entries = usize::from(NUMBER) * size_of::<BufRingEntry>();

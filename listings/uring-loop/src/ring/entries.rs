@@ -14,15 +14,12 @@ fn number(fd: &Fd) -> Number {
     Number(fd.as_raw_fd())
 }
 
-/// The entries for an operation, and the operation itself, to be kept until they are
-/// completed: they point into what it owns.
+/// The entries for an operation, which is to be kept until they are completed: they point into
+/// what it owns.
 // ANCHOR: of
-pub(super) fn of(
-    mut op: Op,
-    user_data: u64,
-) -> (Op, (squeue::Entry, Option<squeue::Entry>)) {
+pub(super) fn of(op: &mut Op, user_data: u64) -> (squeue::Entry, Option<squeue::Entry>) {
     let mut first = None;
-    let entry = match &mut op {
+    let entry = match op {
         Op::Accept { listener, many: true } => {
             opcode::AcceptMulti::new(number(listener)).flags(libc::SOCK_CLOEXEC).build()
         }
@@ -81,11 +78,10 @@ pub(super) fn of(
         Op::Sleep { time } => opcode::Timeout::new(&raw const **time).build(),
     };
     let entry = entry.user_data(user_data);
-    let entries = match first {
+    match first {
         Some(read) => (read, Some(entry)),
         None => (entry, None),
-    };
-    (op, entries)
+    }
 }
 // ANCHOR_END: of
 

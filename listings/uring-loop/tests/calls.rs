@@ -1,0 +1,111 @@
+//! What the server asks of the kernel while 64 clients keep it busy, told by strace.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const CLIENTS: usize = 64;
+const ROUNDS: usize = 100;
+const ASKED: &[u8] = b"GET /lib.rs HTTP/1.1\r\nHost: x\r\nRange: bytes=0-611\r\n\r\n";
+
+/// The server under strace, with a store that nobody asks, and where it listens.
+fn start(trace: &Path) -> Result<(Child, String), String> {
+    let store = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let store = format!("redis://{}", store.local_addr().expect("it listens"));
+    let mut child = Command::new("strace")
+        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .arg(trace)
+        .args([env!("CARGO_BIN_EXE_uring-loop"), "--listen", "127.0.0.1:0"])
+        .args(["--root", concat!(env!("CARGO_MANIFEST_DIR"), "/src"), "--store", &store])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("no strace: {error}"))?;
+    let mut line = String::new();
+    let output = child.stdout.as_mut().expect("it is piped");
+    BufReader::new(output).read_line(&mut line).expect("text");
+    match line.trim().strip_prefix("listening on http://") {
+        Some(address) => Ok((child, address.to_owned())),
+        None => {
+            let said = child.wait_with_output().expect("it ends").stderr;
+            Err(format!(
+                "strace or a ring is forbidden: {}",
+                String::from_utf8_lossy(&said)
+            ))
+        }
+    }
+}
+
+/// All ask, and then all read their answers.
+fn ask(address: &str) {
+    let connect = |_| {
+        let socket = TcpStream::connect(address).expect("it listens");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        socket
+    };
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(connect).collect();
+    let mut answer = vec![0; 4096];
+    for _ in 0..ROUNDS {
+        clients.iter_mut().for_each(|client| client.write_all(ASKED).expect("it is open"));
+        for client in &mut clients {
+            let mut n = 0;
+            while !is_whole(&answer[..n]) {
+                let more = client.read(&mut answer[n..]).expect("an answer");
+                assert!(more > 0, "the end: {}", String::from_utf8_lossy(&answer[..n]));
+                n += more;
+            }
+            assert!(answer.starts_with(b"HTTP/1.1 206"));
+        }
+    }
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    head.is_some_and(|head| answer.len() >= head + 4 + 612)
+}
+
+/// How often each call was made from the first wait on, until a signal ended the last.
+fn count(trace: &str) -> BTreeMap<&str, usize> {
+    let mut calls = BTreeMap::new();
+    let calls_of_wait = trace.lines().filter_map(|line| {
+        let call = line.split_whitespace().nth(1)?;
+        call.split_once('(').map(|(name, _)| name)
+    });
+    let from_first = calls_of_wait.skip_while(|name| *name != "io_uring_enter");
+    for name in from_first {
+        *calls.entry(name).or_default() += 1;
+    }
+    calls
+}
+
+#[test]
+fn under_load_there_is_hardly_any_call() {
+    let trace = std::env::temp_dir().join(format!("uring-calls-{}", std::process::id()));
+    let (mut strace, address) = match start(&trace) {
+        Ok(started) => started,
+        Err(why) => return flags::skipped(why),
+    };
+    ask(&address);
+    // What it does so far is the measure; its end is not.
+    let text = std::fs::read_to_string(&trace).expect("strace writes it");
+    let server = text.split_whitespace().next().and_then(|id| id.parse().ok());
+    kill(Pid::from_raw(server.expect("a process id")), Signal::SIGTERM).expect("it runs");
+    assert!(strace.wait().expect("it ends").success());
+    std::fs::remove_file(&trace).expect("it is ours");
+
+    let mut calls = count(&text);
+    let requests = CLIENTS * ROUNDS;
+    println!("{requests} requests: {calls:?}");
+    let waits = calls.remove("io_uring_enter").expect("there is no other wait");
+    assert!(waits * 10 <= requests, "{waits} waits for {requests} requests");
+    let of_memory = ["brk", "mmap", "munmap", "mremap", "madvise"];
+    calls.retain(|name, _| !of_memory.contains(name));
+    assert!(calls.is_empty(), "other calls than those for memory: {calls:?}");
+}
