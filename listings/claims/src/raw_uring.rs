@@ -34,6 +34,13 @@ pub fn receive(ring: &mut Ring, socket: impl AsFd, group: Option<u16>, mark: u64
     push(ring, &entry.user_data(mark));
 }
 
+/// Puts in a send of 16 bytes.
+pub fn send(ring: &mut Ring, socket: impl AsFd, mark: u64) {
+    let bytes = Box::leak(Box::new([0_u8; 16]));
+    let entry = opcode::Send::new(number(socket), bytes.as_ptr(), 16).build();
+    push(ring, &entry.user_data(mark));
+}
+
 fn push(ring: &mut Ring, entry: &squeue::Entry) {
     // SAFETY: whatever memory the entry names was leaked, and is valid for ever.
     unsafe { ring.0.submission().push(entry) }.expect("the checks leave room");

@@ -6,7 +6,7 @@ use crate::Kernels::All;
 use {
     crate::kit::*,
     crate::raw_ring::Ring,
-    crate::raw_uring::{accept, receive},
+    crate::raw_uring::{self, accept, receive},
 };
 
 /// The claims of this file.
@@ -57,6 +57,35 @@ pub const CLAIMS: &[Claim] = &[
             ring.enter(usize::from(!case.is_counter()))?; // and nobody takes what completes
             let more = open()? - before;
             seen(more == 2, format!("{more} descriptors more"))
+        }),
+    },
+    Claim {
+        id: "half-closed-send-needs-a-worker",
+        sentence: "A send of io_uring that finds no room is given to a worker, if the other side \
+            has shut down its sending.",
+        chapter: "executor.md",
+        kernels: All,
+        source: "the kernel's io_arm_apoll: EPOLLRDHUP is among what it waits for, and is there",
+        counter: "the other side has not shut it down",
+        check: linux!(|case| {
+            let (ours, peer) = connection()?;
+            fill(&ours)?;
+            thread::sleep(ms(MOMENT)); // until all that fits has gone over
+            fill(&ours)?;
+            if !case.is_counter() {
+                peer.shutdown(Shutdown::Write)?;
+            }
+            let mut ring = Ring::new(4)?;
+            raw_uring::send(&mut ring, &ours, 1);
+            ring.enter(0)?;
+            thread::sleep(ms(MOMENT));
+            ring.enter(0)?;
+            let name =
+                |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
+            let tasks = fs::read_dir("/proc/self/task")?.flatten().filter_map(name);
+            let workers = tasks.filter(|name| name.starts_with("iou-wrk")).count();
+            let done = ring.take().len();
+            seen(workers == 1 && done == 0, format!("{workers} workers, {done} done"))
         }),
     },
 ];
