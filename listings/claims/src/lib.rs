@@ -16,6 +16,8 @@ mod raw;
 #[cfg(target_os = "linux")]
 mod raw_aio;
 #[cfg(target_os = "linux")]
+mod raw_costs;
+#[cfg(target_os = "linux")]
 mod raw_ring;
 #[cfg(target_os = "linux")]
 mod raw_uring;
@@ -51,6 +53,7 @@ mod memory;
 mod poll;
 mod processes;
 mod regular_files;
+mod ring_costs;
 mod rings;
 mod select;
 mod sockets;
@@ -173,6 +176,7 @@ pub const TOPICS: &[(&str, &[Claim])] = &[
     ("epoll.rs", epoll::CLAIMS),
     ("rings.rs", rings::CLAIMS),
     ("uring.rs", uring::CLAIMS),
+    ("ring_costs.rs", ring_costs::CLAIMS),
     ("tasks.rs", tasks::CLAIMS),
     ("regular_files.rs", regular_files::CLAIMS),
     ("ftp.rs", ftp::CLAIMS),

@@ -45,6 +45,7 @@ pub use files::{Files, meta};
 pub use house::{House, Wish};
 pub use op::{Fd, FromFile, Op, Part, Piece, Room, ToClose, Token};
 pub use ring::{Answer, Done, Received, Ring};
+pub use rustix::io::Errno;
 pub use setup::{Features, Setup, Work, refused};
 pub use store_link::StoreLink;
 
