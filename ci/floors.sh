@@ -72,13 +72,19 @@ median() { sort -n "$1" | awk '{a[NR]=$1} END {print (NR % 2) ? a[(NR+1)/2] : (a
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
 
 compare() { # TITLE, the peer, clients, keep-alive or close; then NAME=FLOOR for each server, the peer among them without one
-  local title=$1 peer=$2 arguments=(-c"$3"); [ "$4" = keep-alive ] || arguments+=(-H "Connection: close")
+  local title=$1 peer=$2 clients=$3 arguments=(-c"$3"); [ "$4" = keep-alive ] || arguments+=(-H "Connection: close")
   shift 4
   rm -f "$work"/rate.* "$work"/cost.*
   for ((round = 0; round < rounds; round++)); do
     for entry in "$@"; do
       local name=${entry%%=*} out before; before=$(used "$name")
-      out=$(taskset -c 1 wrk -t1 -d"${seconds}s" "${arguments[@]}" "http://127.0.0.1:${ports[$name]}/${paths[$name]:-small.txt}" | tee "$work/wrk")
+      local address=127.0.0.1:${ports[$name]} path=/${paths[$name]:-small.txt}
+      # wrk is the limit of whoever answers faster than it asks; ask is a client over a ring, for keep-alive alone.
+      if [ "${generator:-wrk}" = ask ]; then
+        out=$(taskset -c 1 "$bin/ask" "$address" "$path" "$clients" "$seconds" | tee "$work/wrk")
+      else
+        out=$(taskset -c 1 wrk -t1 -d"${seconds}s" "${arguments[@]}" "http://$address$path" | tee "$work/wrk")
+      fi
       if grep -qE 'Socket errors|Non-2xx' "$work/wrk"; then echo "errors from $name: $out" >&2; exit 1; fi
       awk '/Requests\/sec/ {print $2}' "$work/wrk" >> "$work/rate.$name"
       awk -v b="$before" -v a="$(used "$name")" '/requests in/ {print (a - b) / $1}' "$work/wrk" >> "$work/cost.$name"
@@ -104,7 +110,8 @@ for clients in 64 1000; do
   [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")
   compare "612 bytes, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= "${loops[@]}" bare=
   compare "the same against a loop without an application" bare "$clients" keep-alive bare= epoll=0.8
-  compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= nginx= \
+  compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= nginx= uring= bare=
+  generator=ask compare "the same, asked over a ring" epoll "$clients" keep-alive epoll= nginx= \
     uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache= bare=
 done
 for clients in 64 1000; do

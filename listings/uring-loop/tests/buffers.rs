@@ -34,6 +34,7 @@ fn burst(ring: &mut Ring, peers: &mut [UnixStream], word: &[u8]) -> usize {
                 Err(error) => {
                     assert_eq!(error, Errno::NOBUFS);
                     without += 1;
+                    assert!(without < CLIENTS, "there is never one more");
                 }
             }
             if let Some(Op::Receive { socket, .. }) = done.op {
