@@ -20,18 +20,18 @@ use rustix::event::{EventfdFlags, eventfd};
 /// Who waits when no task can go on.
 // ANCHOR: reactor
 pub trait Reactor {
-    /// Has every [`Reactor::wait`] return while this can be read.
+    /// Has every [`Reactor::wait`] return, and say so, while this can be read.
     ///
     /// # Errors
     /// What the kernel answers.
     fn watch(&self, told: BorrowedFd<'_>) -> io::Result<()>;
 
     /// Asks the kernel what has happened, and calls the wakers of those whom it is about.
-    /// `sleep`: waits until something has.
+    /// `sleep`: waits until something has. Returns whether what it watches can be read.
     ///
     /// # Errors
     /// What the kernel answers, if it is our mistake.
-    fn wait(&self, sleep: bool) -> io::Result<()>;
+    fn wait(&self, sleep: bool) -> io::Result<bool>;
 }
 // ANCHOR_END: reactor
 
@@ -83,7 +83,6 @@ struct Queue {
     thread: ThreadId,
     /// That thread may sleep, and another one has something for it.
     told: OwnedFd,
-    is_told: AtomicBool,
 }
 
 impl Queue {
@@ -96,7 +95,6 @@ impl Queue {
         };
         // A waker may be called from anywhere. From our own thread it cannot be asleep.
         if is_first && thread::current().id() != self.thread {
-            self.is_told.store(true, Ordering::Release);
             // It adds one to a counter, which has room for 2^64 - 2.
             let _ = rustix::io::write(&self.told, &1u64.to_ne_bytes());
         }
@@ -105,13 +103,6 @@ impl Queue {
 
     fn pop(&self) -> Option<Name> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// Whoever has written is heard, and has it written no more.
-    fn is_heard(&self) {
-        if self.is_told.swap(false, Ordering::AcqRel) {
-            let _ = rustix::io::read(&self.told, &mut [0; 8]);
-        }
     }
 
     fn len(&self) -> usize {
@@ -151,12 +142,7 @@ impl<R: Reactor> Executor<R> {
         let told = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         reactor.watch(told.as_fd())?;
         let thread = thread::current().id();
-        let queue = Arc::new(Queue {
-            names: Mutex::default(),
-            thread,
-            told,
-            is_told: AtomicBool::new(false),
-        });
+        let queue = Arc::new(Queue { names: Mutex::default(), thread, told });
         let (tasks, free, spawner) = (Vec::new(), Vec::new(), Spawner::default());
         Ok(Self { reactor, tasks, free, begun: 0, spawner, queue })
     }
@@ -206,8 +192,9 @@ impl<R: Reactor> Executor<R> {
                 }
             }
             let nobody = self.queue.len() == 0 && self.spawner.0.borrow().is_empty();
-            self.reactor.wait(nobody)?;
-            self.queue.is_heard();
+            if self.reactor.wait(nobody)? {
+                let _ = rustix::io::read(&self.queue.told, &mut [0; 8]);
+            }
         }
     }
     // ANCHOR_END: run

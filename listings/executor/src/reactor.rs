@@ -242,7 +242,7 @@ impl Reactor for Epoll {
     }
 
     // ANCHOR: wait
-    fn wait(&self, sleep: bool) -> io::Result<()> {
+    fn wait(&self, sleep: bool) -> io::Result<bool> {
         let mut events = self.0.events.borrow_mut();
         loop {
             let time = match sleep {
@@ -257,13 +257,15 @@ impl Reactor for Epoll {
                 Err(error) => return Err(error.into()),
             }
         }
+        let mut is_told = false;
         for event in events.drain(..) {
-            if event.data.u64() != TOLD {
-                self.0.tell(event.data.u64(), event.flags)?;
+            match event.data.u64() {
+                TOLD => is_told = true,
+                slot => self.0.tell(slot, event.flags),
             }
         }
         self.0.timers.fire();
-        Ok(())
+        Ok(is_told)
     }
     // ANCHOR_END: wait
 }
@@ -271,10 +273,10 @@ impl Reactor for Epoll {
 impl Inner {
     // ANCHOR: tell
     /// Wakes whoever waits for this. What nobody waits for is looked for no more.
-    fn tell(&self, slot: u64, flags: EventFlags) -> Result<(), Errno> {
+    fn tell(&self, slot: u64, flags: EventFlags) {
         let place = &mut self.places.borrow_mut()[slot as usize];
         let (Some(descriptor), Some(armed)) = (&place.descriptor, place.armed) else {
-            return Ok(()); // somebody else had it open, too
+            return; // somebody else had it open, too
         };
         let is_gone = flags.intersects(EventFlags::HUP | EventFlags::ERR);
         let mut unwanted = EventFlags::empty();
@@ -286,16 +288,16 @@ impl Inner {
                 }
             }
         }
+        // If one of these fails, it is told again in the next round, and tried again.
         if is_gone && unwanted == FLAGS[READ] | FLAGS[WRITE] {
             // That is told to whoever asks for nothing, too.
-            place.is_gone = true;
-            return epoll::delete(&self.epoll, descriptor);
+            place.is_gone = epoll::delete(&self.epoll, descriptor).is_ok();
         } else if !is_gone && armed.intersects(unwanted) {
-            let who = EventData::new_u64(slot);
-            place.armed = Some(armed - unwanted);
-            return epoll::modify(&self.epoll, descriptor, who, armed - unwanted);
+            let (who, rest) = (EventData::new_u64(slot), armed - unwanted);
+            if epoll::modify(&self.epoll, descriptor, who, rest).is_ok() {
+                place.armed = Some(rest);
+            }
         }
-        Ok(())
     }
     // ANCHOR_END: tell
 }

@@ -263,7 +263,7 @@ impl Reactor for Completions {
     }
 
     // ANCHOR: wait
-    fn wait(&self, sleep: bool) -> io::Result<()> {
+    fn wait(&self, sleep: bool) -> io::Result<bool> {
         let state = &mut *self.0.state.borrow_mut();
         while let Some(descriptor) = self.0.to_close.take() {
             state.ring.close(descriptor);
@@ -274,7 +274,8 @@ impl Reactor for Completions {
             state.completed(done);
         }
         self.0.timers.fire();
-        Ok(())
+        // It was being watched, and is no longer: it can be read.
+        Ok(!state.is_watching)
     }
     // ANCHOR_END: wait
 }

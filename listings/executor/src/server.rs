@@ -209,7 +209,8 @@ pub async fn watch_signals<N: Net>(house: Rc<House<N>>, signals: Stop) {
     let watched = house.net.hold(descriptor);
     while !signals.has_come() {
         if house.net.readable(&watched).await.is_err() {
-            break;
+            // There is no memory for it: again in a moment.
+            house.net.timers().sleep_until(house.now().mono + PAUSE).await;
         }
     }
     house.stop();

@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn serve<N: Net>(house: Rc<House<N>>, socket: N::Socket) {
     let mut client = Client::new(house.enter().await, socket);
     let finish = loop {
-        if let Some(finish) = client.guest.finished() {
+        if let Some(finish) = client.finished() {
             break finish;
         } else if let Some(out) = client.guest.take_output() {
             client.send(out).await;
@@ -52,6 +52,8 @@ struct Client<N: Net> {
     guest: Guest<N::File>,
     limit: Limit<N>,
     has_ended: bool,
+    /// The kernel has no memory to look at it, so nobody ever would.
+    is_dismissed: bool,
     /// In which round its turn began, and how many steps it has made.
     turn: (u64, u32),
 }
@@ -67,7 +69,21 @@ impl<N: Net> Client<N> {
             hears_stop: false,
             has_heard: false,
         };
-        Self { seat, socket, guest, limit, has_ended: false, turn: (0, 0) }
+        Self {
+            seat,
+            socket,
+            guest,
+            limit,
+            has_ended: false,
+            is_dismissed: false,
+            turn: (0, 0),
+        }
+    }
+
+    /// How to close, once there is nothing left to say, or nobody who would hear it.
+    fn finished(&mut self) -> Option<Finish> {
+        self.has_ended |= self.is_dismissed;
+        self.guest.finished().or(self.is_dismissed.then_some(Finish::Close))
     }
 
     /// Waits for bytes, no longer than until the deadline, or until the server is to stop.
@@ -87,6 +103,7 @@ impl<N: Net> Client<N> {
             Err(Errno::AGAIN) if self.limit.stop_is_news() => self.guest.drain(),
             Err(Errno::AGAIN) => self.guest.expired(house.now()),
             Err(Errno::INTR) => {}
+            Err(Errno::NOMEM | Errno::NOSPC) => self.is_dismissed = true,
             Err(_) => self.guest.fail(),
         }
     }

@@ -67,7 +67,7 @@ impl Reactor for OverEpoll {
         self.epoll.watch(told)
     }
 
-    fn wait(&self, sleep: bool) -> io::Result<()> {
+    fn wait(&self, sleep: bool) -> io::Result<bool> {
         self.epoll.wait(sleep)
     }
 }

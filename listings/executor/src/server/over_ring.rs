@@ -60,7 +60,7 @@ impl Reactor for OverRing {
         self.ring.watch(told)
     }
 
-    fn wait(&self, sleep: bool) -> io::Result<()> {
+    fn wait(&self, sleep: bool) -> io::Result<bool> {
         self.ring.wait(sleep)
     }
 }
