@@ -90,11 +90,12 @@ fn count(trace: &str) -> BTreeMap<&str, usize> {
 fn calls_under_load() -> Result<BTreeMap<String, usize>, String> {
     let trace = std::env::temp_dir().join(format!("uring-calls-{}", std::process::id()));
     let (mut strace, address) = start(&trace)?;
-    ask(&address);
+    let asked = std::panic::catch_unwind(|| ask(&address)); // the server is ended first
     let read = || std::fs::read_to_string(&trace).expect("strace writes it");
     let server = read().split_whitespace().next().and_then(|id| id.parse().ok());
     kill(Pid::from_raw(server.expect("a process id")), Signal::SIGTERM).expect("it runs");
     assert!(strace.wait().expect("it ends").success());
+    asked.unwrap_or_else(|cause| std::panic::resume_unwind(cause));
     let text = read();
     std::fs::remove_file(&trace).expect("it is ours");
     Ok(count(&text).into_iter().map(|(name, n)| (name.to_owned(), n)).collect())
