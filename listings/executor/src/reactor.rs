@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -243,17 +244,31 @@ impl Reactor for Epoll {
 
     // ANCHOR: wait
     fn wait(&self, sleep: bool) -> io::Result<bool> {
-        let mut events = self.0.events.borrow_mut();
+        let mut is_told = self.0.ask(sleep)?;
+        let now = Instant::now();
+        if self.0.timers.is_late(now) {
+            // We may have been stopped. Nobody is late before the kernel was asked for news
+            // of him.
+            is_told |= self.0.ask(false)?;
+        }
+        self.0.timers.fire(now);
+        Ok(is_told)
+    }
+    // ANCHOR_END: wait
+}
+
+impl Inner {
+    // ANCHOR: ask
+    fn ask(&self, sleep: bool) -> io::Result<bool> {
+        let mut events = self.events.borrow_mut();
         loop {
             let time = match sleep {
-                true => self.0.timers.time_left().map(timespec),
+                true => self.timers.time_left().map(timespec),
                 false => Some(Timespec::default()),
             };
-            match epoll::wait(&self.0.epoll, spare_capacity(&mut events), time.as_ref()) {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), time.as_ref()) {
                 Ok(_) => break,
-                // We were stopped and go on (signal(7)), later perhaps than we think. Nobody is
-                // told that he is late before the kernel was asked for news of him.
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR) => {} // a stop, and it goes on
                 Err(error) => return Err(error.into()),
             }
         }
@@ -261,16 +276,13 @@ impl Reactor for Epoll {
         for event in events.drain(..) {
             match event.data.u64() {
                 TOLD => is_told = true,
-                slot => self.0.tell(slot, event.flags),
+                slot => self.tell(slot, event.flags),
             }
         }
-        self.0.timers.fire();
         Ok(is_told)
     }
-    // ANCHOR_END: wait
-}
+    // ANCHOR_END: ask
 
-impl Inner {
     // ANCHOR: tell
     /// Wakes whoever waits for this. What nobody waits for is looked for no more.
     fn tell(&self, slot: u64, flags: EventFlags) {

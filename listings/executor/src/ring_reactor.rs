@@ -269,11 +269,14 @@ impl Reactor for Completions {
             state.ring.close(descriptor);
         }
         state.arm(self.0.timers.next());
-        state.ring.wait(usize::from(sleep))?;
-        while let Some(done) = state.ring.next() {
-            state.completed(done);
+        state.ask(usize::from(sleep))?;
+        let now = Instant::now();
+        if self.0.timers.is_late(now) {
+            // We may have been stopped. Nobody is late before the kernel was asked for news
+            // of him.
+            state.ask(0)?;
         }
-        self.0.timers.fire();
+        self.0.timers.fire(now);
         // It was being watched, and is no longer: it can be read.
         Ok(!state.is_watching)
     }
@@ -281,6 +284,14 @@ impl Reactor for Completions {
 }
 
 impl State {
+    fn ask(&mut self, want: usize) -> io::Result<()> {
+        self.ring.wait(want)?;
+        while let Some(done) = self.ring.next() {
+            self.completed(done);
+        }
+        Ok(())
+    }
+
     // ANCHOR: completed
     fn completed(&mut self, done: Done) {
         let slot = done.token.index();

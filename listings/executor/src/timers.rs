@@ -67,12 +67,17 @@ impl Timers {
         self.next().map(|next| next.saturating_duration_since(Instant::now()))
     }
 
-    /// The kernel was asked: reads the clock, and wakes those whose time has come.
+    /// Whether somebody's time has come.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.next().is_some_and(|next| next <= now)
+    }
+
+    /// The kernel was asked after this time: wakes those who were late by then.
     // ANCHOR: fire
-    pub fn fire(&self) {
+    pub fn fire(&self, now: Instant) {
         let inner = &self.0;
         inner.round.set(inner.round.get() + 1);
-        inner.now.set(Instant::now());
+        inner.now.set(now);
         let mut in_order = inner.in_order.borrow_mut();
         while let Some(first) = in_order.first_entry()
             && first.key().0 <= inner.now.get()
