@@ -1,5 +1,6 @@
 // The step-by-step simulator: turns the recording of a loop, which stands in the page as a table and as data, into an
-// element in which the reader says which system call comes next, and then sees it.
+// element in which the reader says which system call comes next, and then sees it. Of a loop over io_uring it is the
+// entry that is submitted next, and the completion.
 //
 // Without script, on paper, and on the page of all chapters the table stands alone.
 "use strict";
@@ -26,7 +27,7 @@
     }
 
     function equip(box) {
-        const { wait, keeps, calls, rows, frames } = JSON.parse(box.querySelector("script").textContent);
+        const { wait, keeps, rings, calls, rows, frames } = JSON.parse(box.querySelector("script").textContent);
         const server = box.dataset.server;
         const last = frames.length - 1;
         let at = 0;
@@ -36,7 +37,7 @@
         // What there is to see.
         const count = make("p", "steps-count");
         const waits = make("p", "steps-waits");
-        const heads = ["unread", ...(keeps ? ["interest list"] : ["events", "revents"])];
+        const heads = ["unread", ...(rings ? ["in flight"] : keeps ? ["interest list"] : ["events", "revents"])];
         const table = make("table", "steps-kernel");
         const over = (text, columns) => {
             const cell = make("th", "", text);
@@ -62,7 +63,16 @@
         const ready = make("ol", "steps-ready");
         ready.setAttribute("aria-label", "The ready list");
         const kernel = make("div", "steps-side", table);
-        if (keeps) {
+        const queues = ["submission", "completion"].map((name) => {
+            const entries = make("ol", "steps-ready");
+            entries.setAttribute("aria-label", `The ${name} queue`);
+            const ends = make("span", "steps-ends");
+            return { name, entries, ends, element: make("div", "steps-queue", make("p", "", make("b", "", `${name} queue`), " ", ends), entries) };
+        });
+        if (rings) {
+            kernel.prepend(queues[0].element);
+            kernel.append(queues[1].element);
+        } else if (keeps) {
             kernel.append(make("div", "steps-list", make("span", "", "ready list"), ready));
         }
         const program = make("div", "steps-side", make("p", "steps-title", "the program"), box.querySelector(".steps-loop"));
@@ -116,20 +126,40 @@
             return said[n].length ? frames[n].choices[said[n][0]][2] : null;
         }
 
+        /** The entries of a queue, behind a word; nothing, if there are none. */
+        function listed(word, [, , entries]) {
+            return entries.length ? [word, make("code", "", entries.map(([, what]) => what).join("; "))] : [];
+        }
+
+        function showQueues(frame) {
+            queues.forEach(({ name, entries, ends }) => {
+                const [head, tail, between] = frame[name];
+                const [, known] = frames[at - 1]?.[name] ?? [0, 0];
+                ends.textContent = `head ${head}, tail ${tail}`;
+                entries.replaceChildren(...between.map(([mark, what]) =>
+                    make("li", tail > known ? "new" : "", make("small", "", mark), what)));
+            });
+        }
+
         function told(n) {
             const frame = frames[n];
             const arrived = (frame.arrived ?? []).join("; ");
             const entry = make("p", "");
-            if (!frame.call) {
+            if (!frame.call && !frame.does) {
                 entry.append(arrived ? `Meanwhile ${arrived}.` : `${server} is about to begin.`);
                 return entry;
             }
-            if (arrived) {
+            if (frame.does) {
+                entry.append(frame.does.replace(/\.$/, ""), ...listed(": ", frame.submission));
+            } else if (arrived) {
                 entry.append(`${arrived}. ${wait} returns `, make("code", "", frame.answer));
             } else if (frame.asleep) {
                 entry.append(`${frame.step}. `, make("code", "", frame.call), ": the loop sleeps");
             } else {
                 entry.append(`${frame.step}. `, make("code", "", frame.call), " = ", make("code", "", frame.answer));
+            }
+            if (frame.completion) {
+                entry.append(...listed(", and brings ", frame.completion));
             }
             const before = frames[n - 1];
             if (before.choices) {
@@ -164,7 +194,7 @@
                 }
             });
             if (offered.length) {
-                question.textContent = "Which system call is next?";
+                question.textContent = frame.question ?? "Which system call is next?";
                 const latest = offered[said[at].at(-1)];
                 why.textContent = latest ? latest[1] : "";
             } else {
@@ -199,8 +229,12 @@
                 }
                 return entry;
             }));
+            if (rings) {
+                showQueues(frame);
+            }
+            const labels = frame.labels ?? [frame.label];
             for (const part of program.querySelectorAll("[data-label]")) {
-                part.classList.toggle("now", part.dataset.label === frame.label);
+                part.classList.toggle("now", labels.includes(part.dataset.label));
             }
             call.replaceChildren();
             const news = frame.arrived ? `${frame.arrived.join("; ")}.` : "";
@@ -208,7 +242,7 @@
                 call.append(make("span", "steps-news", news), make("code", "", frame.call), " ", frame.asleep ? make("b", "", "sleeps")
                     : make("span", "", "= ", make("code", "", frame.answer)));
             } else {
-                call.append(news || "Nothing has been called yet.");
+                call.append(news || frame.does || "Nothing has been called yet.");
             }
             showChoices(frame);
             back.setAttribute("aria-disabled", at === 0);

@@ -46,19 +46,32 @@ const shown = ({ box }) => box.evaluate((box) => {
         waits: box.querySelector(".steps-waits").textContent,
         rows: [...box.querySelectorAll(".steps-kernel tbody tr")].map((row) =>
             [row.querySelector(".steps-status").textContent, ...[...row.cells].slice(1).map((cell) => cell.textContent)]),
-        ready: [...box.querySelectorAll(".steps-ready li")].map((entry) => [entry.firstChild.data, !entry.classList.contains("stale")]),
+        ready: [...box.querySelectorAll(".steps-list .steps-ready li")].map((entry) => [entry.firstChild.data, !entry.classList.contains("stale")]),
+        // Of a ring, the two queues: their heads and tails, and the entries in between.
+        queues: [...box.querySelectorAll(".steps-queue")].map((queue) => [
+            ...queue.querySelector(".steps-ends").textContent.match(/\d+/g).map(Number),
+            [...queue.querySelectorAll("li")].map((entry) => [entry.firstChild.textContent, entry.lastChild.data]),
+        ]),
         now: text(".steps-loop .now > b"),
         call: box.querySelector(".steps-call").textContent,
         asleep: box.classList.contains("asleep"),
     };
 });
 
+/** What stands in the queues of a frame, as a table says it: each mark with its entry. */
+const entries = ({ submission, completion }) =>
+    [submission, completion].flatMap((queue) => queue?.[2] ?? []).map(([mark, what]) => `${mark} ${what}`);
+
 export async function steps({ browser, files, names, text }) {
-    const pages = names.filter((name) => name !== "print.html" && text(name).includes('class="steps"'));
+    const pages = names.filter((name) => name !== "print.html" && /class="steps[ "]/.test(text(name)));
     const at = (name) => `${files.address}/${name}`;
+    // One of each kind: a loop that makes calls, and one that has two queues.
+    const rings = pages.find((name) => text(name).includes('class="steps rings"'));
+    const kinds = [pages[0], ...(rings ? [rings] : [])];
 
     await test(`a simulator in ${pages.length} chapters; by keyboard to the end and back, and every state is the recorded one`, async () => {
         assert.ok(pages.length > 0, "no chapter has a simulator");
+        assert.ok(pages[0] !== rings, "one of each kind");
         for (const name of pages) {
             await onPage(browser, at(name), {}, async (page) => {
                 const loop = await simulator(page);
@@ -69,9 +82,11 @@ export async function steps({ browser, files, names, text }) {
                     const columns = loop.keeps ? 3 : 4;
                     assert.deepEqual(state.rows, frame.rows.map((row) => row.slice(0, columns)), `${name}: state ${n}`);
                     assert.deepEqual(state.ready, frame.ready ?? [], `${name}: ready list ${n}`);
+                    assert.deepEqual(state.queues, loop.rings ? [frame.submission, frame.completion] : [], `${name}: queues ${n}`);
+                    assert.ok(!frame.question || await loop.box.getByText(frame.question, { exact: true }).isVisible(), `${name}: question ${n}`);
                     assert.equal(state.waits, frame.waits);
                     assert.equal(state.asleep, frame.asleep);
-                    assert.deepEqual(state.now, frame.label ? [frame.label] : []);
+                    assert.deepEqual(state.now, frame.labels ?? (frame.label ? [frame.label] : []));
                     assert.ok(state.call.includes(frame.call ?? "") && state.call.includes(frame.answer ?? ""), state.call);
                     assert.equal(await loop.log.locator("p").count(), n + 1);
                     await page.keyboard.press("ArrowRight");
@@ -90,8 +105,8 @@ export async function steps({ browser, files, names, text }) {
         }
     });
 
-    await test("a call is predicted, right and wrong; the log and the score say so", async () => {
-        await onPage(browser, at(pages[0]), {}, async (page) => {
+    for (const kind of kinds) await test(`${kind}: what comes next is predicted, right and wrong; the log and the score say so`, async () => {
+        await onPage(browser, at(kind), {}, async (page) => {
             const loop = await simulator(page);
             const [{ choices }] = loop.frames;
             const right = choices.findIndex(([, , right]) => right);
@@ -196,9 +211,9 @@ export async function steps({ browser, files, names, text }) {
     });
 
     await test("bytes move where motion is welcome, and only there", async () => {
-        const motions = async (reducedMotion) => {
+        const motions = async (kind, reducedMotion) => {
             let most = 0;
-            await onPage(browser, at(pages[0]), { reducedMotion }, async (page) => {
+            await onPage(browser, at(kind), { reducedMotion }, async (page) => {
                 const loop = await simulator(page);
                 await loop.step.focus();
                 for (let n = 0; n < 8; n += 1) {
@@ -208,8 +223,10 @@ export async function steps({ browser, files, names, text }) {
             });
             return most;
         };
-        assert.ok(await motions("no-preference") > 0);
-        assert.equal(await motions("reduce"), 0);
+        for (const kind of kinds) {
+            assert.ok(await motions(kind, "no-preference") > 0, kind);
+            assert.equal(await motions(kind, "reduce"), 0, kind);
+        }
     });
 
     await test("without script and on paper there is the table of all calls, and nothing to press", async () => {
@@ -223,7 +240,10 @@ export async function steps({ browser, files, names, text }) {
                     const pdf = await page.pdf({ preferCSSPageSize: true, format: "A4" });
                     const printed = execFileSync("pdftotext", ["-raw", "-", "-"], { input: pdf, encoding: "utf8", maxBuffer: 1 << 26 });
                     const bare = (text) => text.normalize("NFKC").replace(/[\s\u00ad-]+/g, "");
-                    const calls = recording.frames.flatMap(({ call, answer, arrived }) => [call, answer, ...arrived ?? []]);
+                    const calls = recording.frames.flatMap(({ call, answer, arrived, ...frame }) => [call, answer, ...arrived ?? [], ...entries(frame)]);
+                    if (recording.rings) {
+                        calls.push(await recording.box.locator(".steps-seen").textContent());
+                    }
                     const missing = calls.filter((text) => text && !bare(printed).includes(bare(text)));
                     assert.deepEqual(missing, [], `${name}: not printed`);
                     assert.ok(!bare(printed).includes("Whichsystemcallisnext"), "the question is not printed");
@@ -238,6 +258,8 @@ export async function steps({ browser, files, names, text }) {
             const table = await steps.locator("table").textContent();
             const missing = recording.frames.filter(({ call, answer }) => !table.includes(call ?? "") || !table.includes(answer ?? ""));
             assert.deepEqual(missing, []);
+            assert.deepEqual(recording.frames.flatMap(entries).filter((text) => !table.includes(text)), []);
+            assert.equal(await steps.locator(".steps-seen").count(), recording.rings ? 1 : 0, "what was seen, and what is derived");
             assert.equal(await steps.locator("button").count(), 0);
             await context.close();
         }

@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod page;
 pub mod predict;
 pub mod recording;
+pub mod rings;
 pub mod trace;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ use anyhow::{Context as _, Result, anyhow};
 use mdbook_preprocessor::book::{Book, Chapter};
 use regex::{Captures, Regex};
 use runs::{Problem, includes};
+use serde::Deserialize;
 
 use crate::excerpts::{self, Excerpt};
 use crate::{refuse, sources, up};
@@ -84,6 +86,16 @@ pub(crate) fn apply(root: &Path, book: &mut Book, shown: &mut Vec<Excerpt>) -> R
     refuse(&problems)
 }
 
+/// What was recorded of a loop.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Recorded {
+    /// Its calls, and two queues.
+    Rings(rings::Recording),
+    /// Its calls.
+    Calls(Recording),
+}
+
 /// The simulator of one recording.
 fn simulator(
     root: &Path,
@@ -98,7 +110,7 @@ fn simulator(
             file.display()
         )
     })?;
-    let recording: Recording =
+    let recording: Recorded =
         serde_json::from_str(&text).with_context(|| file.display().to_string())?;
     let page = chapter.path.as_deref().unwrap_or(Path::new("")).with_extension("html");
     let mut lines = Vec::new();
@@ -114,7 +126,11 @@ fn simulator(
             shown.push(excerpt);
         }
     }
-    page::html(name, &recording, &lines).map_err(|why| anyhow!("{}: {why}", file.display()))
+    match recording {
+        Recorded::Rings(recording) => rings::page::html(name, &recording, &lines),
+        Recorded::Calls(recording) => page::html(name, &recording, &lines),
+    }
+    .map_err(|why| anyhow!("{}: {why}", file.display()))
 }
 
 /// The lines of a listing between the anchors of this name, in the first of its files that has

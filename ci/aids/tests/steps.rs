@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use aids::steps::Recorded;
 use aids::steps::page;
 use aids::steps::recording::{Effect, Label, Recording};
 use mdbook_preprocessor::book::{Book, BookItem, Chapter};
@@ -14,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root")
 }
 
-/// Every recording that the book has, with its name.
+/// Every recording of calls that the book has, with its name. (That of rings: `rings.rs`.)
 fn recordings() -> Vec<(String, Recording)> {
     let folder = root().join("static/recorded-steps");
     let mut found = Vec::new();
@@ -22,7 +23,11 @@ fn recordings() -> Vec<(String, Recording)> {
         let path = entry.expect("a file").path();
         let text = fs::read_to_string(&path).expect("a file");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        found.push((name, serde_json::from_str(&text).expect("a recording")));
+        if let Recorded::Calls(recording) =
+            serde_json::from_str(&text).expect("a recording")
+        {
+            found.push((name, recording));
+        }
     }
     assert!(found.len() >= 2, "poll and epoll");
     found
@@ -145,21 +150,27 @@ fn the_page_is_whole_without_script() {
 
 /// A book with one chapter and a loop whose lib.rs has these anchors.
 fn applied(text: &str, anchors: &[&str]) -> Result<String, String> {
+    applied_to("poll-loop", text, anchors)
+}
+
+fn applied_to(name: &str, text: &str, anchors: &[&str]) -> Result<String, String> {
     let folder = TempDir::new().expect("a folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("a file");
     };
-    let known = fs::read_to_string(root().join("static/recorded-steps/poll-loop.json"));
-    write("static/recorded-steps/poll-loop.json", &known.expect("a recording"));
+    let file = format!("static/recorded-steps/{name}.json");
+    let known = fs::read_to_string(root().join(&file)).expect("a recording");
+    write(&file, &known);
     write("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n");
-    write("listings/poll-loop/Cargo.toml", "[package]\ndescription = \"A loop\"\n");
+    let listing = format!("listings/{name}");
+    write(&format!("{listing}/Cargo.toml"), "[package]\ndescription = \"A loop\"\n");
     let code: String = anchors
         .iter()
         .map(|name| format!("// ANCHOR: {name}\nfn {name}() {{}}\n// ANCHOR_END: {name}\n"))
         .collect();
-    write("listings/poll-loop/src/lib.rs", &code);
+    write(&format!("{listing}/src/lib.rs"), &code);
     let text = format!("{text}\n{{{{#sources}}}}\n");
     write("src/x.md", &text);
     write("src/SUMMARY.md", "- [X](x.md)\n");
@@ -181,6 +192,14 @@ fn the_directive_puts_it_there_and_its_lines_are_marked_in_the_listing() {
         assert!(book.contains(&format!("sources/poll-loop.html#{id}\">line {line}</a>")));
         assert!(book.contains(&format!("id=\"{id}\"")), "{id}: the mark in the source");
     }
+}
+
+#[test]
+fn a_recording_of_rings_is_put_there_as_well() {
+    let line = "# X\n\n{{#steps uring-loop}}\n";
+    let book = applied_to("uring-loop", line, &ANCHORS).expect("a good book");
+    assert!(book.contains("<div class=\"steps rings\" id=\"steps-uring-loop\""), "{book}");
+    assert!(book.contains("sources/uring-loop.html#src-lib.rs-2-2\">line 2</a>"), "{book}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::kernel::listed;
 use super::recording::{Arrival, Bits, Effect, Label, Step, Who};
 
 /// Memory, signals and descriptors' flags: no reader of the loop needs them.
-const SILENT: [&str; 14] = [
+pub(super) const SILENT: [&str; 14] = [
     "brk",
     "clock_gettime",
     "fcntl",
@@ -41,15 +41,15 @@ pub struct Timed {
 
 /// A line of strace's.
 #[derive(Debug, PartialEq)]
-struct Line<'t> {
-    at: f64,
-    name: &'t str,
-    arguments: Vec<&'t str>,
-    result: &'t str,
+pub(super) struct Line<'t> {
+    pub(super) at: f64,
+    pub(super) name: &'t str,
+    pub(super) arguments: Vec<&'t str>,
+    pub(super) result: &'t str,
 }
 
 /// Splits `1.5 read(3, "a, b", 4) = 3`. None for what is no call.
-fn line(text: &str) -> Option<Line<'_>> {
+pub(super) fn line(text: &str) -> Option<Line<'_>> {
     let (at, call) = text.split_once(' ')?;
     let (name, rest) = call.split_once('(')?;
     let (mut arguments, mut start, mut depth) = (Vec::new(), 0, 1);
