@@ -64,9 +64,9 @@ pub const CLAIMS: &[Claim] = &[
         sentence: "A zero-copy send over loopback copies all the same. Its notification says \
             so, if that was asked for: IORING_NOTIF_USAGE_ZC_COPIED.",
         chapter: "ring-costs.md",
-        kernels: Since { version: (6, 2), before: "nobody can ask" },
-        source: "io_uring_enter(2), IORING_SEND_ZC_REPORT_USAGE; the kernel's \
-            skb_orphan_frags_rx",
+        kernels: Since { version: (6, 1), before: "nobody can ask" },
+        source: "io_uring_enter(2), IORING_SEND_ZC_REPORT_USAGE (6.2, and in 6.1's stable \
+            releases); the kernel's skb_orphan_frags_rx",
         counter: "nobody has asked",
         check: linux!(|case| {
             let (ours, mut theirs) = connection()?;
