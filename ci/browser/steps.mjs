@@ -89,6 +89,10 @@ export async function steps({ browser, files, names, text }) {
                     assert.deepEqual(state.now, frame.labels ?? (frame.label ? [frame.label] : []));
                     assert.ok(state.call.includes(frame.call ?? "") && state.call.includes(frame.answer ?? ""), state.call);
                     assert.equal(await loop.log.locator("p").count(), n + 1);
+                    const told = await loop.log.locator("p").last().innerText();
+                    const tells = [frame.does?.replace(/\.$/, ""), ...[frame.submission, frame.completion].flatMap((queue) => queue?.[2] ?? []).map(([, what]) => what)];
+                    // What arrives while it is held is told alone.
+                    assert.ok(!frame.call && !frame.does || tells.every((text) => told.includes(text ?? "")), `${name}: log ${n}: ${told}`);
                     await page.keyboard.press("ArrowRight");
                 }
                 assert.equal(await loop.step.getAttribute("aria-disabled"), "true", "it has ended");

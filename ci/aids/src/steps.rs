@@ -9,7 +9,8 @@
 //! In its place stands a table of every system call that the server made while three clients
 //! came (`static/recorded-steps/poll-loop.json`, which `record-steps` writes), complete without
 //! script and on paper, and the same as data. `static/steps.js` makes a page element of it in
-//! which the reader says what comes next.
+//! which the reader says what comes next. Of a loop over io_uring it has the two queues as well:
+//! [`rings`].
 
 pub mod kernel;
 pub mod page;
