@@ -28,7 +28,6 @@ use anyhow::{Context as _, Result, anyhow};
 use mdbook_preprocessor::book::{Book, Chapter};
 use regex::{Captures, Regex};
 use runs::{Problem, includes};
-use serde::Deserialize;
 
 use crate::excerpts::{self, Excerpt};
 use crate::{refuse, sources, up};
@@ -88,13 +87,26 @@ pub(crate) fn apply(root: &Path, book: &mut Book, shown: &mut Vec<Excerpt>) -> R
 }
 
 /// What was recorded of a loop.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Recorded {
     /// Its calls, and two queues.
     Rings(rings::Recording),
     /// Its calls.
     Calls(Recording),
+}
+
+impl Recorded {
+    /// What stands in the file of a recording.
+    ///
+    /// # Errors
+    /// Where it is not one.
+    pub fn from_json(text: &str) -> serde_json::Result<Self> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        Ok(match value.get("rings") {
+            Some(_) => Self::Rings(serde_json::from_value(value)?),
+            None => Self::Calls(serde_json::from_value(value)?),
+        })
+    }
 }
 
 /// The simulator of one recording.
@@ -111,8 +123,8 @@ fn simulator(
             file.display()
         )
     })?;
-    let recording: Recorded =
-        serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    let recording =
+        Recorded::from_json(&text).with_context(|| file.display().to_string())?;
     let page = chapter.path.as_deref().unwrap_or(Path::new("")).with_extension("html");
     let mut lines = Vec::new();
     for label in Label::ALL {

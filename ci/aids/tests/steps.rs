@@ -23,8 +23,7 @@ fn recordings() -> Vec<(String, Recording)> {
         let path = entry.expect("a file").path();
         let text = fs::read_to_string(&path).expect("a file");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        if let Recorded::Calls(recording) =
-            serde_json::from_str(&text).expect("a recording")
+        if let Recorded::Calls(recording) = Recorded::from_json(&text).expect("a recording")
         {
             found.push((name, recording));
         }
