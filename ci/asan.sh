@@ -4,6 +4,7 @@
 # no network.
 #
 #     ci/asan.sh [TEST...]           words for the names of the tests (all)
+#     ci/asan.sh build               compiles, and no more
 #
 # What it sees: every access of the code that is compiled here and of generic code of the standard library, and memory that nobody
 # can reach at the end. What it does not see: the kernel, which writes into a buffer by an address of its own. A buffer that is freed
@@ -45,9 +46,14 @@ done
 echo "planted faults are reported"
 
 # --target: so that what runs while it builds is not sanitized.
-CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/asan RUSTFLAGS=-Zsanitizer=address \
-  cargo test --quiet --target "$triple" -p uring-read --lib --test in_flight --test reads --test experiments -- "$@"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/asan RUSTFLAGS=-Zsanitizer=address
+read_tests=(cargo test --quiet --target "$triple" -p uring-read --lib --test in_flight --test reads --test experiments)
+loop_tests=(cargo test --quiet --target "$triple" -p uring-loop --lib --test drop)
+if [ "${1:-}" = build ]; then
+  "${read_tests[@]}" --no-run
+  exec "${loop_tests[@]}" --no-run
+fi
+"${read_tests[@]}" -- "$@"
 # One of its rings is made to fail for good, and keeps what it was lent: a leak that is meant.
-ASAN_OPTIONS="detect_leaks=0 exitcode=66 abort_on_error=0" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/asan RUSTFLAGS=-Zsanitizer=address \
-  cargo test --quiet --target "$triple" -p uring-loop --lib --test drop -- "$@"
+ASAN_OPTIONS="detect_leaks=0 exitcode=66 abort_on_error=0" "${loop_tests[@]}" -- "$@"
 echo "nothing was used after it was freed, nothing was leaked"

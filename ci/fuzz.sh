@@ -4,6 +4,7 @@
 #
 #     ci/fuzz.sh [SECONDS]           all targets side by side, so many seconds each (20)
 #     ci/fuzz.sh 3600                the long form: what it learns is kept in target/fuzz and used the next time
+#     ci/fuzz.sh build               compiles, and no more
 #     ci/fuzz.sh replay TARGET FILE  one script again, with the message of what does not hold
 #
 # The engine is LLVM's libFuzzer, which the crate libfuzzer-sys builds: the stable compiler can instrument for it, and it
@@ -26,6 +27,7 @@ counters=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares)
 
 case ${1:-20} in
+build) build "${counters[@]}"; exit ;;
 replay)
   [ $# = 3 ] || { echo "usage: ci/fuzz.sh replay TARGET FILE" >&2; exit 2; }
   build "${counters[@]}"

@@ -3,6 +3,7 @@
 # x86-64 Linux.
 #
 #     ci/tsan.sh [SECONDS]           how long each round of wrk lasts (2)
+#     ci/tsan.sh build               compiles, and no more
 #
 # What it sees: every access of the code that is compiled here, the crates of this workspace and those they stand on, and
 # generic code of the standard library (Arc, Vec, the fast path of a lock), which is compiled with its user; system calls,
@@ -78,6 +79,7 @@ echo "planted races are reported, ordered threads are not"
 
 CARGO_TARGET_DIR=$home RUSTFLAGS="${sanitized[*]} --cfg=rustix_use_libc" \
   cargo build --quiet --release --target "$triple" -p threaded -p prethreaded -p epoll-loop -p executor -p ftp --bin threaded --bin prethreaded --bin epoll-loop --bin executor --bin ftp
+[ "$seconds" != build ] || exit 0
 bin=$home/$triple/release
 mkdir "$work/www"
 printf 'small\n' > "$work/www/small.txt"
