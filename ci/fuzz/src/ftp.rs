@@ -218,17 +218,23 @@ impl Driver {
             Job::Accept => {
                 assert!(self.has_listener && !self.has_data);
                 self.has_data = !fails;
+                self.upload = 600;
                 Done::Connected(if fails { Err(failed()) } else { Ok(()) })
             }
             Job::Look(place) => Done::Looked(self.meta(&place, fails)),
             Job::List(place) => Done::Listed(self.meta(&place, fails).map(|meta| {
                 vec![Entry { name: "a".into(), meta }, Entry { name: "b c".into(), meta }]
             })),
-            Job::Open(place) | Job::Create { place, .. } => {
+            Job::Open(place) | Job::Create { place, truncate: false } => {
                 assert!(!self.has_file, "a second file");
                 let meta = self.meta(&place, fails);
                 self.has_file = meta.is_ok();
-                self.upload = 600;
+                Done::Opened(meta)
+            }
+            Job::Create { place, truncate: true } => {
+                assert!(self.has_file && self.has_data, "emptied before the client came");
+                let meta = self.meta(&place, fails);
+                self.has_file = meta.is_ok();
                 Done::Opened(meta)
             }
             Job::Read { at, mut into } => {

@@ -1,7 +1,7 @@
 //! One client over epoll: its descriptors, and what can be done with them now.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustix::net::{self, RecvFlags, Shutdown, SocketFlags};
 use crate::epoll::House;
 use crate::pool::{Found, What};
 use crate::session::{Done, Job, Piece, Session};
-use crate::start::{QUIETLY, listen_for_data, will_reset};
+use crate::start::{QUIETLY, ends_in_a_reset, listen_for_data};
 
 /// How many steps a client may go in one turn.
 const STEPS: usize = 16;
@@ -59,7 +59,7 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) session: Session,
-    local: IpAddr,
+    local: SocketAddr,
     peer: IpAddr,
     control: Wire,
     listener: Option<Wire>,
@@ -79,7 +79,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         control: Wire,
-        (local, peer): (IpAddr, IpAddr),
+        (local, peer): (SocketAddr, IpAddr),
         session: Session,
     ) -> Self {
         Self {
@@ -141,7 +141,8 @@ impl Client {
         }
         let Some(out) = self.session.take_output() else { return false };
         let result = net::send(&self.control.fd, &out, QUIETLY);
-        self.control.may_write = result.is_ok_and(|n| n == out.len());
+        let whole = result.is_ok_and(|n| n == out.len());
+        self.control.may_write = whole || result == Err(Errno::INTR);
         let broken = !matches!(result, Ok(_) | Err(Errno::AGAIN | Errno::INTR));
         self.session.sent(out, result.unwrap_or(0), house.now);
         if broken {
@@ -257,10 +258,11 @@ impl Client {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let connected = match net::acceptfrom_with(&listener.fd, flags) {
             Ok((socket, from)) => {
-                let from = from.and_then(|from| std::net::SocketAddr::try_from(from).ok());
+                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
                 if from.map(|from| from.ip()) != Some(self.peer) {
                     return Ok(Done::Connected(Err(io::ErrorKind::Interrupted.into())));
                 }
+                ends_in_a_reset(&socket, true);
                 let watched = house.watch(&socket, slot, Lane::Data);
                 self.listener = None; // one connection, one transfer
                 watched.map(|()| self.data = Some(Wire::new(socket)))
@@ -328,9 +330,9 @@ impl Client {
 
     fn end(&mut self, reset: bool) -> Done {
         if let Some(data) = self.data.take()
-            && reset
+            && !reset
         {
-            will_reset(&data.fd);
+            ends_in_a_reset(&data.fd, false);
         }
         self.listener = None;
         self.file = None;

@@ -32,6 +32,8 @@ pub enum Command {
     Quit,
     /// Known, and not offered.
     Refused(&'static str),
+    /// Known, and said in a wrong way.
+    Wrong(&'static str),
     /// Not known.
     Unknown,
 }
@@ -85,7 +87,7 @@ impl Command {
             "STRU" => Self::Want('S', rest),
             "PASV" => Self::Pasv,
             "EPSV" => Self::Epsv(rest),
-            "REST" => rest.parse().map_or(Self::Unknown, Self::Rest),
+            "REST" => rest.parse().map_or(Self::Wrong("501 From which byte?"), Self::Rest),
             "LIST" => Self::Move(Move::List, without_options(&rest)),
             "NLST" => Self::Move(Move::Names, without_options(&rest)),
             "MLSD" => Self::Move(Move::Facts, rest),
@@ -95,6 +97,7 @@ impl Command {
             "SIZE" if !rest.is_empty() => Self::Fact(Fact::Size, rest),
             "MDTM" if !rest.is_empty() => Self::Fact(Fact::Modified, rest),
             "MLST" => Self::Fact(Fact::All, rest),
+            "RETR" | "STOR" | "APPE" | "SIZE" | "MDTM" => Self::Wrong("501 Which file?"),
             "CWD" | "XCWD" => Self::Cwd(rest),
             "CDUP" | "XCUP" => Self::Cwd("..".into()),
             "PWD" | "XPWD" => Self::Pwd,
@@ -173,10 +176,11 @@ mod tests {
         ] {
             assert_eq!(Command::parse(line), command, "{line}");
         }
-        for line in
-            ["", "RETR", "STOR", "SIZE", "REST", "REST -1", "REST x", "GET / HTTP/1.1"]
-        {
+        for line in ["", "GET / HTTP/1.1"] {
             assert_eq!(Command::parse(line), Command::Unknown, "{line}");
+        }
+        for line in ["RETR", "STOR", "SIZE", "REST", "REST -1", "REST x"] {
+            assert!(matches!(Command::parse(line), Command::Wrong(_)), "{line}");
         }
         for line in ["PORT 127,0,0,1,0,80", "EPRT |1|127.0.0.1|80|", "DELE x", "SITE CHMOD"]
         {

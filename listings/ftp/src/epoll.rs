@@ -167,7 +167,7 @@ impl EpollFtp {
         set_up_control(&socket)?;
         let ends = ends_of(&socket)?;
         let now = self.house.now;
-        let mut session = Session::new(&self.settings, &self.writers, ends.0, now);
+        let mut session = Session::new(&self.settings, &self.writers, ends.0.ip(), now);
         if self.stops_at.is_some() {
             session.drain(now);
         }
@@ -258,19 +258,20 @@ impl EpollFtp {
         }
     }
 
-    /// Those who are late, and then a turn for each whose turn it is.
+    /// A turn for each whose turn it is, and then those who are late: what has come in time is
+    /// taken first, however long we were away.
     // ANCHOR: round
     fn round(&mut self) {
+        for _ in 0..self.turns.len() {
+            let Some(slot) = self.turns.pop_front() else { break };
+            self.drain(slot);
+        }
         let now = self.house.now;
         while let Some(slot) = self.timers.late(now.mono) {
             if let Some(client) = self.clients.get_mut(slot) {
                 client.session.expired(now);
-                self.queue(slot);
+                self.drain(slot);
             }
-        }
-        for _ in 0..self.turns.len() {
-            let Some(slot) = self.turns.pop_front() else { break };
-            self.drain(slot);
         }
     }
 

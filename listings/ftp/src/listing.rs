@@ -1,7 +1,7 @@
 //! A folder as lines.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http1::{Kind, Meta};
 use time::{Month, OffsetDateTime};
@@ -45,15 +45,24 @@ pub(crate) fn facts(meta: &Meta) -> String {
 
 /// `YYYYMMDDHHMMSS`, in UTC (RFC 3659, 2.3).
 pub(crate) fn stamp(time: SystemTime) -> String {
-    let at = OffsetDateTime::from(time);
+    let at = in_utc(time);
     let (month, day) = (u8::from(at.month()), at.day());
     let (hour, minute, second) = at.time().as_hms();
     format!("{:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}", at.year())
 }
 
+/// A file may have any time, also one that no calendar of four digits has.
+fn in_utc(time: SystemTime) -> OffsetDateTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs())
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 /// There is no standard for LIST. Programs read what `ls -l` prints, so it looks like that.
 fn as_ls_does(meta: &Meta, wall: SystemTime) -> String {
-    let at = OffsetDateTime::from(meta.modified);
+    let at = in_utc(meta.modified);
     let month = &Month::to_string(&at.month())[..3];
     let kind = if meta.kind == Kind::Folder { "drwxr-xr-x" } else { "-rw-r--r--" };
     let (day, len) = (at.day(), meta.len);
@@ -67,9 +76,19 @@ fn as_ls_does(meta: &Meta, wall: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
+
+    #[test]
+    fn a_time_that_is_in_no_calendar_is_a_time() {
+        assert_eq!(
+            stamp(UNIX_EPOCH + Duration::from_secs(400_000_000_000)),
+            "19700101000000"
+        );
+        assert_eq!(stamp(UNIX_EPOCH - Duration::from_secs(1)), "19700101000000");
+        let modified = UNIX_EPOCH + Duration::from_secs(u64::MAX / 4);
+        let meta = Meta { kind: Kind::File, len: 0, modified };
+        assert!(as_ls_does(&meta, UNIX_EPOCH).ends_with(" Jan  1  1970"));
+    }
 
     #[test]
     fn each_style_has_its_lines() {

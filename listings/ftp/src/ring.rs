@@ -152,7 +152,7 @@ impl RingFtp {
         let ends = set_up_control(&socket).and_then(|()| ends_of(&socket));
         let Ok(ends) = ends else { return self.door.have_left(1) };
         let mut session =
-            Session::new(&self.settings, &self.writers, ends.0, self.house.now);
+            Session::new(&self.settings, &self.writers, ends.0.ip(), self.house.now);
         if self.stops_at.is_some() {
             session.drain(self.house.now);
         }

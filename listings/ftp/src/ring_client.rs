@@ -16,9 +16,9 @@ use uring_loop::{
 use crate::path::Place;
 use crate::pool::{Found, What};
 use crate::ring::House;
-use crate::root::{BENEATH, NEW, for_writing, refused, with_care};
+use crate::root::{NEW, for_writing, refused, which_links, with_care};
 use crate::session::{Done, Job, Piece, Session};
-use crate::start::{listen_for_data, will_reset};
+use crate::start::{ends_in_a_reset, listen_for_data};
 
 /// Room for what is received on a control connection, in bytes.
 const ROOM: usize = 512;
@@ -38,7 +38,7 @@ enum Flight {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) session: Session,
-    local: IpAddr,
+    local: SocketAddr,
     peer: IpAddr,
     control: Fd,
     listener: Option<Fd>,
@@ -60,7 +60,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         control: Fd,
-        (local, peer): (IpAddr, IpAddr),
+        (local, peer): (SocketAddr, IpAddr),
         session: Session,
     ) -> Self {
         Self {
@@ -149,16 +149,17 @@ impl Client {
                 house.hand_over(slot, What::List(place));
                 return None;
             }
-            (Job::Accept, ..) => {
-                Op::Accept { listener: self.listener.clone()?, many: false }
-            }
+            (Job::Accept, ..) => match self.listener.clone() {
+                Some(listener) => Op::Accept { listener, many: false },
+                None => return Some(Done::GivenUp),
+            },
             (Job::Look(place), ..) => {
                 self.only_looks = true;
-                open(house, &place, OFlags::PATH, Mode::empty())?
+                open(house, &place, OFlags::PATH, Mode::empty())
             }
-            (Job::Open(place), ..) => open(house, &place, OFlags::RDONLY, Mode::empty())?,
+            (Job::Open(place), ..) => open(house, &place, OFlags::RDONLY, Mode::empty()),
             (Job::Create { place, truncate }, ..) => {
-                open(house, &place, for_writing(truncate), NEW)?
+                open(house, &place, for_writing(truncate), NEW)
             }
             (Job::Read { at, into }, _, Some(file)) => {
                 Op::Read { file: file.clone(), at, into }
@@ -279,10 +280,13 @@ impl Client {
     /// Nobody but the client itself may come in here.
     fn comes_in(&mut self, socket: Option<Fd>) -> io::Result<()> {
         let socket = socket.ok_or(io::ErrorKind::Interrupted)?;
-        let from = net::getpeername(&socket)?.ok_or(io::ErrorKind::NotConnected)?;
-        if SocketAddr::try_from(from)?.ip() != self.peer {
+        // One that is gone already has no name, and was not necessarily the client.
+        let from = net::getpeername(&socket).ok().flatten();
+        let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+        if from.map(|from| from.ip()) != Some(self.peer) {
             return Err(io::ErrorKind::Interrupted.into());
         }
+        ends_in_a_reset(&socket, true);
         self.data = Some(socket);
         self.listener = None; // one connection, one transfer
         Ok(())
@@ -297,9 +301,9 @@ impl Client {
 
     fn end(&mut self, reset: bool) -> Done {
         if let Some(data) = self.data.take()
-            && reset
+            && !reset
         {
-            will_reset(&data);
+            ends_in_a_reset(&data, false);
         }
         self.listener = None;
         self.file = None;
@@ -324,15 +328,15 @@ impl Client {
     }
 }
 
-/// The operation that opens what is there; none for a name that nothing can have.
+/// The operation that opens what is there.
 // ANCHOR: open
-fn open(house: &House, place: &Place, flags: OFlags, mode: Mode) -> Option<Op> {
+fn open(house: &House, place: &Place, flags: OFlags, mode: Mode) -> Op {
     let how = OpenHow::new()
         .flags(with_care(flags).bits().into())
         .mode(mode.bits().into())
-        .resolve(BENEATH.bits());
-    let path = CString::new(place.as_path()).ok()?;
-    Some(Op::Open { root: house.root(), path, how: Box::new(how) })
+        .resolve(which_links(flags).bits());
+    let path = CString::new(place.as_path()).expect("no place has a NUL in its name");
+    Op::Open { root: house.root(), path, how: Box::new(how) }
 }
 // ANCHOR_END: open
 

@@ -15,17 +15,25 @@ use rustix::io::Errno;
 use crate::listing::Entry;
 use crate::path::Place;
 
-/// Of a folder with more entries than this the rest is not shown.
+/// A folder with more entries than this is not listed: half a list would pass for all of it.
 const ENTRIES: usize = 100_000;
 /// Not through a link that leads out, and through no link of `/proc`.
-pub(crate) const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 /// Opening a FIFO without O_NONBLOCK would wait for somebody at its other end. (With O_PATH
 /// nothing is opened, and openat2 refuses flags that would have no meaning.)
 pub(crate) fn with_care(flags: OFlags) -> OFlags {
     match flags.contains(OFlags::PATH) {
         true => flags | OFlags::CLOEXEC,
         false => flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
+    }
+}
+
+/// What is written is written where its name says: through no link at all, since one in the
+/// upload folder could lead anywhere below the root.
+pub(crate) fn which_links(flags: OFlags) -> ResolveFlags {
+    match flags.contains(OFlags::CREATE) {
+        true => BENEATH | ResolveFlags::NO_SYMLINKS,
+        false => BENEATH,
     }
 }
 
@@ -55,9 +63,9 @@ impl Root {
 
     // ANCHOR: open-at
     fn open_at(&self, place: &Place, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        let flags = with_care(flags);
+        let (flags, resolve) = (with_care(flags), which_links(flags));
         for _ in 0..8 {
-            let opened = openat2(&self.0, place.as_path(), flags, mode, BENEATH);
+            let opened = openat2(&self.0, place.as_path(), flags, mode, resolve);
             match opened {
                 // The path changed while it was walked; or a signal came.
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -106,14 +114,20 @@ impl Root {
     // ANCHOR: list
     pub fn list(&self, place: &Place) -> io::Result<Vec<Entry>> {
         let itself = self.look(place)?;
+        if itself.kind == Kind::Other {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if itself.kind != Kind::Folder {
             return Ok(vec![Entry { name: place.name().into(), meta: itself }]);
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let folder = self.open_at(place, flags, Mode::empty()).map_err(refused)?;
         let mut entries = Vec::new();
-        for entry in Dir::read_from(&folder)?.take(ENTRIES) {
+        for (number, entry) in Dir::read_from(&folder)?.enumerate() {
             let entry = entry?;
+            if number >= ENTRIES {
+                return Err(io::Error::other("a folder with too many entries"));
+            }
             let Ok(name) = entry.file_name().to_str() else { continue };
             if name.starts_with('.') || name.contains(['\r', '\n']) {
                 continue;

@@ -369,7 +369,10 @@ impl Session {
     /// What came of the job.
     // ANCHOR: done
     pub fn done(&mut self, done: Done, now: Now) {
-        self.since = now.mono;
+        // A stranger who knocks, or a signal, is no progress of the client's.
+        if !matches!(done, Done::Connected(Err(_))) {
+            self.since = now.mono;
+        }
         match std::mem::replace(&mut self.work, Work::Nothing) {
             Work::Nothing => {}
             Work::Listening { extended } => self.listening(done, extended),
@@ -471,21 +474,18 @@ impl Session {
             if self.is_draining && !is_busy {
                 return self.leave("421 The server is shutting down.", now);
             }
-            let Some(end) = memchr(b'\n', &self.input) else {
+            if memchr(b'\n', &self.input).is_none() {
                 if self.input.len() > LINE {
                     self.input.clear();
                     self.skips = true;
                 }
                 return;
-            };
-            let line = without_telnet(&self.input[..end]);
-            let line = String::from_utf8(line);
-            let line = line.as_deref().map(|line| line.trim_end_matches('\r'));
-            let command = line.map_or(Command::Unknown, Command::parse);
-            let is_abort = command == Command::Abor && !self.is_ending();
-            if is_busy && !is_abort {
-                return; // its turn is later
             }
+            if is_busy {
+                return self.look_for_abort(); // all else has its turn later
+            }
+            let Some(end) = memchr(b'\n', &self.input) else { return };
+            let command = parse(&self.input[..end]);
             self.input.drain(..=end);
             match std::mem::take(&mut self.skips) || end > LINE {
                 true => self.say("500 That line is too long."),
@@ -495,10 +495,22 @@ impl Session {
     }
     // ANCHOR_END: run
 
-    fn is_ending(&self) -> bool {
-        self.cut.is_some()
-            || matches!(&self.work, Work::Moving(transfer) if transfer.is_ending())
-            || matches!(self.work, Work::Listening { .. } | Work::Looking(..))
+    /// ABOR is obeyed also behind other commands: a client that waits for its end may have
+    /// said something else before, to keep the connection alive.
+    fn look_for_abort(&mut self) {
+        let Work::Moving(transfer) = &self.work else { return };
+        if self.cut.is_some() || transfer.is_ending() {
+            return;
+        }
+        let mut start = 0;
+        while let Some(len) = memchr(b'\n', &self.input[start..]) {
+            let end = start + len;
+            if parse(&self.input[start..end]) == Command::Abor {
+                self.input.drain(start..=end);
+                return self.give_up("426 The transfer was given up.\r\n226 As you asked.");
+            }
+            start = end + 1;
+        }
     }
 
     fn obey(&mut self, command: Command, now: Now) {
@@ -508,11 +520,13 @@ impl Session {
         self.mistakes = if command == Command::Unknown { self.mistakes + 1 } else { 0 };
         match command {
             Command::User(name) => {
+                (self.here, self.rest, self.only_extended) = (Place::root(), 0, false);
                 let known = ["anonymous", "ftp"];
                 self.user =
                     User::Named(known.iter().any(|known| name.eq_ignore_ascii_case(known)));
                 self.say("331 And your password? Anything will do.");
             }
+            Command::Pass if self.user == User::In => self.say("202 You are in."),
             Command::Pass if self.user == User::Named(true) => {
                 self.user = User::In;
                 self.say("230 Come in.");
@@ -527,6 +541,7 @@ impl Session {
                 self.leave("421 That is not FTP.", now);
             }
             Command::Unknown => self.say("500 What?"),
+            Command::Wrong(reply) => self.say(reply),
             _ if self.user != User::In => self.say("530 Say who you are first."),
             command => self.obey_a_guest(command),
         }
@@ -562,9 +577,6 @@ impl Session {
                 // A quote in a name is doubled (RFC 959, appendix II).
                 let here = self.here.to_string().replace('"', "\"\"");
                 self.say(format_args!("257 \"{here}\" is where you are."));
-            }
-            Command::Abor if matches!(self.work, Work::Moving(_)) => {
-                self.give_up("426 The transfer was given up.\r\n226 As you asked.");
             }
             Command::Abor => self.say("225 There is nothing to give up."),
             Command::Refused(reply) => self.say(reply.trim_end()),
@@ -602,12 +614,14 @@ impl Session {
         if is_upload && writing.is_none() {
             return self.refuse("450 Somebody else is writing that file.");
         }
-        let transfer = Transfer::new(what, at, self.settings.upload_limit, writing);
+        let mut transfer = Transfer::new(what, at, self.settings.upload_limit, writing);
+        if what == Move::Store && at == 0 {
+            transfer.empties(place.clone());
+        }
         let job = match what {
             Move::List | Move::Names | Move::Facts => Job::List(place),
             Move::Retrieve => Job::Open(place),
-            Move::Store => Job::Create { place, truncate: at == 0 },
-            Move::Append => Job::Create { place, truncate: false },
+            Move::Store | Move::Append => Job::Create { place, truncate: false },
         };
         self.begin(Work::Moving(Box::new(transfer)), job);
     }
@@ -635,6 +649,12 @@ impl Session {
 }
 
 const NOT_THERE: &str = "550 There is no such file.";
+
+fn parse(line: &[u8]) -> Command {
+    let line = String::from_utf8(without_telnet(line));
+    let line = line.as_deref().map(|line| line.trim_end_matches('\r'));
+    line.map_or(Command::Wrong("501 That is no UTF-8."), Command::parse)
+}
 
 fn memchr(byte: u8, bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|b| *b == byte)

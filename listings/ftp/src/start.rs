@@ -125,8 +125,9 @@ fn uploads(root: &Root, name: &str) -> Result<Place, String> {
 /// # Errors
 /// What socket(2), bind(2) and listen(2) answer.
 // ANCHOR: listen-for-data
-pub(crate) fn listen_for_data(at: IpAddr) -> io::Result<(OwnedFd, SocketAddr)> {
-    let listener = listen(SocketAddr::new(at, 0), 1)?;
+pub(crate) fn listen_for_data(mut at: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
+    at.set_port(0);
+    let listener = listen(at, 1)?;
     let address = net::getsockname(&listener)?;
     Ok((listener, SocketAddr::try_from(address)?))
 }
@@ -136,11 +137,11 @@ pub(crate) fn listen_for_data(at: IpAddr) -> io::Result<(OwnedFd, SocketAddr)> {
 ///
 /// # Errors
 /// The client is gone already.
-pub(crate) fn ends_of(control: impl AsFd) -> io::Result<(IpAddr, IpAddr)> {
+pub(crate) fn ends_of(control: impl AsFd) -> io::Result<(SocketAddr, IpAddr)> {
     let local = SocketAddr::try_from(net::getsockname(&control)?)?;
     let peer = net::getpeername(&control)?.ok_or(io::ErrorKind::NotConnected)?;
     let peer = SocketAddr::try_from(peer)?;
-    Ok((local.ip(), peer.ip()))
+    Ok((local, peer.ip()))
 }
 
 /// What is set on a control connection: replies are sent at once, and an urgent byte is a byte
@@ -156,11 +157,16 @@ pub(crate) fn set_up_control(control: impl AsFd) -> io::Result<()> {
 }
 // ANCHOR_END: control
 
-/// Closes a data connection so that the client gets a reset.
-pub(crate) fn will_reset(data: impl AsFd) {
-    // On a socket that is gone it fails, and then there is nothing to reset.
-    let _ = sockopt::set_socket_linger(data, Some(Duration::ZERO));
+/// How a data connection ends when it is closed, whoever closes it. From its beginning on that
+/// is a reset, and only a transfer that is complete changes it: so no other way out, not even
+/// the end of the process, looks like the end of the file.
+// ANCHOR: reset
+pub(crate) fn ends_in_a_reset(data: impl AsFd, yes: bool) {
+    let linger = yes.then_some(Duration::ZERO);
+    // On a socket that is gone it fails, and then nothing is left to end.
+    let _ = sockopt::set_socket_linger(data, linger);
 }
+// ANCHOR_END: reset
 
 /// For every send: a client that is gone is an error and no signal.
 pub(crate) const QUIETLY: SendFlags = SendFlags::NOSIGNAL;

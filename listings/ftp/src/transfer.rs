@@ -11,6 +11,7 @@ use http1::{Kind, Meta};
 
 use crate::command::Move;
 use crate::listing;
+use crate::path::Place;
 use crate::session::{Done, Job, Piece, Writing, file_error};
 
 /// How much is moved in one step, in bytes.
@@ -39,6 +40,8 @@ pub(crate) struct Transfer {
     limit: u64,
     /// What is to be sent, if it is no file.
     text: Vec<u8>,
+    /// The file whose old content goes, but not before the client is there.
+    to_empty: Option<Place>,
     waits_for: WaitsFor,
     /// How it will end, once everything is closed.
     ending: Option<&'static str>,
@@ -48,6 +51,8 @@ pub(crate) struct Transfer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitsFor {
     Us,
+    /// Us as well: the file is opened a second time.
+    Emptied,
     Connection,
     Peer,
 }
@@ -59,15 +64,21 @@ impl Transfer {
             at,
             limit,
             text: Vec::new(),
+            to_empty: None,
             waits_for: WaitsFor::Us,
             ending: None,
             _writing: writing,
         }
     }
 
+    /// It begins with an empty file, once the client has come in.
+    pub(crate) fn empties(&mut self, place: Place) {
+        self.to_empty = Some(place);
+    }
+
     /// The client has the next move.
     pub(crate) fn waits_for_peer(&self) -> bool {
-        self.waits_for != WaitsFor::Us
+        matches!(self.waits_for, WaitsFor::Connection | WaitsFor::Peer)
     }
 
     /// The reply to a client that has not made it.
@@ -90,15 +101,19 @@ impl Transfer {
                 self.text = listing::lines(&entries, self.what, wall);
                 return Next::Begin(self.accept());
             }
-            Done::Opened(Ok(meta)) => return self.opened(&meta),
-            Done::Connected(Ok(())) => self.first(),
-            // ANCHOR: next
-            Done::Read(Ok(bytes)) if bytes.is_empty() => {
-                // Less than there was: the client must not take it for the whole.
-                let is_all = self.at >= self.limit;
-                return self.end(if is_all { COMPLETE } else { "451 It got shorter." });
+            Done::Opened(Ok(_)) if self.waits_for == WaitsFor::Emptied => {
+                self.receive(Vec::new())
             }
-            Done::Read(Ok(bytes)) => {
+            Done::Opened(Ok(meta)) => return self.opened(&meta),
+            Done::Connected(Ok(())) => return self.first(),
+            // ANCHOR: next
+            // Less than there was: the client must not take it for the whole.
+            Done::Read(Ok(bytes)) if bytes.is_empty() => {
+                return self.end("451 It got shorter.");
+            }
+            Done::Read(Ok(mut bytes)) => {
+                // What was added meanwhile is not what was asked for.
+                bytes.truncate(usize::try_from(self.limit - self.at).unwrap_or(usize::MAX));
                 self.at += bytes.len() as u64;
                 self.send(Piece { bytes, from: 0 })
             }
@@ -109,7 +124,9 @@ impl Transfer {
                 piece.from += n;
                 match (piece.rest().is_empty(), self.what) {
                     (false, _) => self.send(piece),
-                    (true, Move::Retrieve) => self.read(piece.bytes),
+                    (true, Move::Retrieve) if self.at < self.limit => {
+                        self.read(piece.bytes)
+                    }
                     (true, _) => return self.end(COMPLETE),
                 }
             }
@@ -177,15 +194,22 @@ impl Transfer {
         Next::Begin(self.accept())
     }
 
-    fn first(&mut self) -> Job {
-        match self.what {
+    fn first(&mut self) -> Next {
+        Next::Job(match self.what {
+            Move::Retrieve if self.at >= self.limit => return self.end(COMPLETE),
             Move::Retrieve => self.read(Vec::new()),
-            Move::Store | Move::Append => self.receive(Vec::new()),
+            Move::Store | Move::Append => match self.to_empty.take() {
+                Some(place) => {
+                    self.waits_for = WaitsFor::Emptied;
+                    Job::Create { place, truncate: true }
+                }
+                None => self.receive(Vec::new()),
+            },
             _ => {
                 let bytes = std::mem::take(&mut self.text);
                 self.send(Piece { bytes, from: 0 })
             }
-        }
+        })
     }
 
     fn accept(&mut self) -> Job {

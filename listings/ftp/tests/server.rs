@@ -215,6 +215,8 @@ fn nobody_gets_out_of_the_root() {
         symlink(outside.join("new"), root.join("in/new")).expect("a link");
         symlink("..", root.join("sub/up")).expect("a link");
         symlink("loop", root.join("loop")).expect("a link");
+        symlink("../sub", root.join("in/sub")).expect("a link");
+        symlink("../sub/new", root.join("in/dangling")).expect("a link");
         let absolute = format!("{}", outside.join("secret").display());
         let mut client = server.guest();
         let mut tried = 0;
@@ -271,6 +273,7 @@ fn nobody_gets_out_of_the_root() {
         assert!(tried > 60);
         assert_eq!(fs::read_to_string(outside.join("secret")).expect("it"), CANARY);
         assert!(!outside.join("new").exists());
+        assert!(!root.join("sub/x").exists() && !root.join("sub/new").exists());
         // A data connection that leads elsewhere is not offered.
         client.expect("PORT 127,0,0,1,0,22", 502);
         client.expect("EPRT |1|127.0.0.1|22|", 502);
@@ -437,6 +440,57 @@ fn odd_files_are_refused_and_a_short_one_is_not_complete() {
         assert_eq!(end, Err(ErrorKind::ConnectionReset));
         assert_eq!(client.reply().0, 451);
         client.expect("NOOP", 200);
+        drop(client);
+        server.stop();
+    });
+}
+
+/// However a transfer ends that is not complete, its data connection ends in a reset.
+#[test]
+fn what_is_cut_never_looks_complete() {
+    each(|over| {
+        let mut server = Server::start(over, &["--grace", "300"]);
+        fs::write(server.root().join("file"), bytes(30_000_000, 3)).expect("a file");
+        let begin = |client: &mut Client| {
+            let mut data = client.passive();
+            client.expect("RETR file", 150);
+            data.read_exact(&mut [0; 1000]).expect("to read");
+            data
+        };
+        let end = |mut data: TcpStream| {
+            data.read_to_end(&mut Vec::new()).map_err(|error| error.kind())
+        };
+        let mut client = server.guest();
+        let data = begin(&mut client);
+        client.will_reset();
+        drop(client);
+        assert_eq!(
+            end(data),
+            Err(ErrorKind::ConnectionReset),
+            "its control connection was reset"
+        );
+        let mut client = server.guest();
+        let data = begin(&mut client);
+        server.signal(Signal::SIGTERM);
+        assert!(server.wait().success());
+        assert_eq!(end(data), Err(ErrorKind::ConnectionReset), "the grace was over");
+        drop(client);
+    });
+}
+
+#[test]
+fn a_time_beyond_all_calendars_stops_nobody() {
+    each(|over| {
+        let server = Server::start(over, &[]);
+        let file = fs::File::create(server.root().join("odd")).expect("a file");
+        let far = std::time::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
+        if file.set_modified(far).is_err() {
+            return flags::skipped("this file system has no such time");
+        }
+        let mut client = server.guest();
+        client.expect("MDTM odd", 213);
+        assert_eq!(client.get("LIST", 0).0, 226);
+        assert_eq!(client.get("MLSD", 0).0, 226);
         drop(client);
         server.stop();
     });
