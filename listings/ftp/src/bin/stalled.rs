@@ -108,6 +108,7 @@ mod linux {
         let mut rest = Vec::new();
         data.read_to_end(&mut rest)?;
         drop((_control, data));
+        std::thread::sleep(Duration::from_millis(200)); // until the server has closed them, too
 
         let of = |what: &str| fs::read_dir(format!("/proc/{}/{what}", child.0.id()));
         let mut found = Found { served: rest.len() + 1 == FILE, ..Found::default() };
