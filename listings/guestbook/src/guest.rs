@@ -146,6 +146,7 @@ impl<F> Guest<F> {
 
     /// Reading or sending failed, or a file ended early.
     pub fn fail(&mut self) {
+        (self.job, self.task, self.store_by) = (None, None, None);
         self.http.fail();
     }
 

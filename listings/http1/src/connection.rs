@@ -342,6 +342,9 @@ impl<F> Connection<F> {
         self.failed = true;
         self.lent = 0;
         self.output.clear();
+        // What was read ahead is nobody's request any more.
+        self.input.clear();
+        self.state = State::Closing;
         (self.sending, self.read_by) = (None, None);
     }
 
