@@ -4,6 +4,7 @@
 #
 #     ci/fuzz.sh [SECONDS]           all targets side by side, so many seconds each (20)
 #     ci/fuzz.sh 3600                the long form: what it learns is kept in target/fuzz and used the next time
+#     ci/fuzz.sh fixed               the same 40,000 inputs each time: what is red was made so by a change (for .ci/run)
 #     ci/fuzz.sh build               compiles, and no more
 #     ci/fuzz.sh replay TARGET FILE  one script again, with the message of what does not hold
 #
@@ -33,15 +34,19 @@ replay)
   build "${counters[@]}"
   exec "$bin/$2" "$3"
   ;;
-*[!0-9]* | '') echo "usage: ci/fuzz.sh [SECONDS] | replay TARGET FILE" >&2; exit 2 ;;
+fixed) ;;
+*[!0-9]* | '') echo "usage: ci/fuzz.sh [SECONDS] | fixed | build | replay TARGET FILE" >&2; exit 2 ;;
 esac
 seconds=${1:-20}
+[ "$seconds" != fixed ] || rm -rf "$home/learned"
 build "${counters[@]}"
 
 run() { # TARGET SECONDS SEEDS...
   local target=$1 seconds=$2; shift 2
   mkdir -p "$home/learned/$target" "$home/found/$target"
-  "$bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=2048 -print_final_stats=1 \
+  local length=(-max_total_time="$seconds")
+  [ "$seconds" != fixed ] || length=(-runs=40000 -seed=1)
+  "$bin/$target" "${length[@]}" -timeout=10 -rss_limit_mb=1024 -max_len=2048 -print_final_stats=1 \
     -artifact_prefix="$home/found/$target/" "$home/learned/$target" "$@" > "$home/$target.log" 2>&1
 }
 
