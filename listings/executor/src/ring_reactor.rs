@@ -10,11 +10,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use io_uring::types::Timespec;
 use rustix::io::Errno;
-use uring_loop::{Done, Fd, Op, Piece, Received, Ring, Room, ToClose, Token};
+use uring_loop::{Alarm, Done, Fd, Op, Piece, Received, Ring, Room, ToClose, Token, Wish};
 
 use crate::executor::Reactor;
 use crate::race;
@@ -44,8 +43,7 @@ struct State {
     free: Vec<usize>,
     told: Option<Fd>,
     is_watching: bool,
-    /// Until when the kernel sleeps for us, and whether we want that no longer.
-    timer: Option<(Instant, bool)>,
+    alarm: Alarm,
 }
 
 // ANCHOR: place
@@ -67,8 +65,9 @@ impl Completions {
     /// Takes a ring over.
     pub fn new(ring: Ring) -> Self {
         let places = vec![Place::Free, Place::Free];
-        let (free, told, is_watching, timer) = (Vec::new(), None, false, None);
-        let state = State { ring, places, free, told, is_watching, timer };
+        let (free, told, is_watching) = (Vec::new(), None, false);
+        let alarm = Alarm::new(Token::at(TIMER));
+        let state = State { ring, places, free, told, is_watching, alarm };
         let (to_close, timers) = (ToClose::default(), Timers::default());
         Self(Rc::new(Inner { state: RefCell::new(state), to_close, timers }))
     }
@@ -296,7 +295,7 @@ impl State {
     fn completed(&mut self, done: Done) {
         let slot = done.token.index();
         match (slot, &mut self.places[slot]) {
-            (TIMER, _) => self.timer = None,
+            (TIMER, _) => self.alarm.is_over(),
             (TOLD, _) => self.is_watching = false,
             (_, place @ Place::Dropped) => {
                 // `done` goes here, with all that it has owned or brought.
@@ -313,27 +312,17 @@ impl State {
     }
     // ANCHOR_END: completed
 
-    /// The operations that are the reactor's own. One timer serves all deadlines: one that ends
-    /// too early wakes us for nothing, one that would end too late is given up.
+    /// The operations that are the reactor's own.
     fn arm(&mut self, due: Option<Instant>) {
         if let (false, Some(told)) = (self.is_watching, &self.told) {
             self.is_watching = true;
             let op = Op::Watch { descriptor: told.clone() };
             self.ring.begin(Token::at(TOLD), op);
         }
-        let Some(due) = due else { return };
-        match &mut self.timer {
-            None => {
-                let left = due.saturating_duration_since(Instant::now());
-                let time = Box::new(Timespec::from(left.max(Duration::from_nanos(1))));
-                self.timer = Some((due, false));
-                self.ring.begin(Token::at(TIMER), Op::Sleep { time });
-            }
-            Some((until, is_recalled)) if due < *until && !*is_recalled => {
-                *is_recalled = true;
-                self.ring.cancel(Token::at(TIMER));
-            }
-            Some(_) => {}
+        match self.alarm.set(due) {
+            Some(Wish::Begin(token, op)) => self.ring.begin(token, op),
+            Some(Wish::Cancel(token)) => self.ring.cancel(token),
+            None => {}
         }
     }
 }

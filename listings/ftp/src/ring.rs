@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use file_pool::Pool;
 use http1::Now;
-use io_uring::types::Timespec;
 use select_loop::{Clients, Stop, Timers};
 use uring_loop::{
-    Done as Completed, Door, Fd, Features, Op, Part, Ring, ToClose, Token, Wish,
+    Alarm, Done as Completed, Door, Fd, Features, Op, Part, Ring, ToClose, Token, Wish,
 };
 
 use crate::pool::{Task, What};
@@ -71,8 +70,7 @@ pub struct RingFtp {
     stop: Stop,
     /// The descriptors of `stop` and of the pool, and whether the ring watches them.
     watched: [(Token, Fd, bool); 2],
-    /// Until when the kernel sleeps for us, and whether we want that no longer.
-    timer: Option<(Instant, bool)>,
+    alarm: Alarm,
     clients: Clients<Client>,
     timers: Timers,
     settings: Rc<Settings>,
@@ -109,7 +107,7 @@ impl RingFtp {
             },
             stop,
             watched: [(STOP, signals, false), (POOL, told, false)],
-            timer: None,
+            alarm: Alarm::new(TIMER),
             clients: Clients::default(),
             timers: Timers::new(now.mono),
             settings,
@@ -170,7 +168,9 @@ impl RingFtp {
                 wishes.push(Wish::Begin(*token, Op::Watch { descriptor }));
             }
         }
-        self.arm_timer(&mut wishes);
+        let end = self.stops_at.map(|at| at + self.grace);
+        let due = [self.timers.next(), self.door.opens_at(), end];
+        wishes.extend(self.alarm.set(due.into_iter().flatten().min()));
         for wish in wishes {
             match wish {
                 Wish::Begin(token, op) => self.ring.begin(token, op),
@@ -182,31 +182,11 @@ impl RingFtp {
         }
     }
 
-    fn arm_timer(&mut self, wishes: &mut Vec<Wish>) {
-        let end = self.stops_at.map(|at| at + self.grace);
-        let due = [self.timers.next(), self.door.opens_at(), end];
-        let Some(due) = due.into_iter().flatten().min() else { return };
-        match &mut self.timer {
-            None => {
-                let left = due.saturating_duration_since(Instant::now());
-                let left = left.max(Duration::from_nanos(1));
-                let time = Box::new(Timespec::from(left));
-                self.timer = Some((due, false));
-                wishes.push(Wish::Begin(TIMER, Op::Sleep { time }));
-            }
-            Some((until, is_recalled)) if due < *until && !*is_recalled => {
-                *is_recalled = true;
-                wishes.push(Wish::Cancel(TIMER));
-            }
-            Some(_) => {}
-        }
-    }
-
     // ANCHOR: drain
     fn drain(&mut self, mut done: Completed) {
         match done.token {
             Token { slot: Door::SLOT, .. } => self.accept(done),
-            TIMER => self.timer = None,
+            TIMER => self.alarm.is_over(),
             STOP => {
                 self.watched[0].2 = false;
                 self.stop();

@@ -14,12 +14,14 @@
 //! | `files.rs` | [`Files`]: opening below the root, and the cache of what is open |
 //! | `store_link.rs` | [`StoreLink`]: one connection to the store for everybody |
 //! | `door.rs` | [`Door`]: accepting, and when not to |
+//! | `alarm.rs` | [`Alarm`]: one timer for all deadlines |
 //! | `setup.rs` | [`Setup`]: what the kernel offers, and what is done without it |
 //! | `start.rs` | what happens before the first wait |
 //!
 //! Slots, deadlines and signals are those of `select-loop`.
 #![cfg(target_os = "linux")]
 
+mod alarm;
 mod client;
 mod door;
 mod files;
@@ -34,11 +36,10 @@ mod tests;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
 
-use io_uring::types::Timespec;
 use select_loop::Stop;
 
+pub use alarm::Alarm;
 pub use client::Client;
 pub use door::Door;
 pub use files::{Files, meta};
@@ -62,8 +63,7 @@ pub struct UringLoop {
     /// The descriptor of `signals`.
     watched: Fd,
     is_watching: bool,
-    /// Until when the kernel sleeps for us, and whether we want that no longer.
-    timer: Option<(Instant, bool)>,
+    alarm: Alarm,
     ring: Ring,
 }
 // ANCHOR_END: loop
@@ -76,7 +76,8 @@ impl UringLoop {
     pub fn new(house: House, door: Door, signals: Stop, ring: Ring) -> io::Result<Self> {
         let watched = signals.as_fd().try_clone_to_owned()?;
         let watched = house.to_close.hold(watched);
-        Ok(Self { house, door, signals, watched, is_watching: false, timer: None, ring })
+        let alarm = Alarm::new(TIMER);
+        Ok(Self { house, door, signals, watched, is_watching: false, alarm, ring })
     }
 
     /// Serves until SIGTERM or SIGINT, and then those who were there.
@@ -126,7 +127,7 @@ impl UringLoop {
             let descriptor = self.watched.clone();
             wishes.push(Wish::Begin(STOP, Op::Watch { descriptor }));
         }
-        self.arm_timer(&mut wishes);
+        wishes.extend(self.alarm.set(self.house.due(self.door.opens_at())));
         for wish in wishes {
             match wish {
                 Wish::Begin(token, op) => self.ring.begin(token, op),
@@ -139,28 +140,6 @@ impl UringLoop {
     }
     // ANCHOR_END: arm
 
-    /// One timer for all deadlines. One that turns out to end too early is left alone: it
-    /// wakes us once for nothing. One that would end too late is given up.
-    // ANCHOR: timer
-    fn arm_timer(&mut self, wishes: &mut Vec<Wish>) {
-        let Some(due) = self.house.due(self.door.opens_at()) else { return };
-        match &mut self.timer {
-            None => {
-                let left = due.saturating_duration_since(Instant::now());
-                let left = left.max(Duration::from_nanos(1));
-                let time = Box::new(Timespec::from(left));
-                self.timer = Some((due, false));
-                wishes.push(Wish::Begin(TIMER, Op::Sleep { time }));
-            }
-            Some((until, is_recalled)) if due < *until && !*is_recalled => {
-                *is_recalled = true;
-                wishes.push(Wish::Cancel(TIMER));
-            }
-            Some(_) => {}
-        }
-    }
-    // ANCHOR_END: timer
-
     // ANCHOR: drain
     fn drain(&mut self, mut done: Done) {
         match done.token.slot {
@@ -172,7 +151,7 @@ impl UringLoop {
                     self.door.last_round();
                 }
             }
-            house::TIMER => self.timer = None,
+            house::TIMER => self.alarm.is_over(),
             _ => {
                 let received = std::mem::take(&mut done.received);
                 self.house.completed(done, self.ring.bytes(&received));

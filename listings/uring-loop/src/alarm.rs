@@ -1,0 +1,70 @@
+//! One timer for all deadlines.
+
+use std::time::{Duration, Instant};
+
+use io_uring::types::Timespec;
+
+use crate::{Op, Token, Wish};
+
+/// An operation that ends when the earliest deadline is due.
+#[derive(Debug)]
+pub struct Alarm {
+    token: Token,
+    /// Until when the kernel sleeps for us, and whether we want that no longer.
+    until: Option<(Instant, bool)>,
+}
+
+impl Alarm {
+    /// One that is not set. Its operation has this token.
+    pub fn new(token: Token) -> Self {
+        Self { token, until: None }
+    }
+
+    /// What to ask of the ring, so that it wakes us when `due`. An alarm that turns out to end
+    /// too early is left alone: it wakes us once for nothing. One that would end too late is
+    /// given up.
+    // ANCHOR: set
+    pub fn set(&mut self, due: Option<Instant>) -> Option<Wish> {
+        let due = due?;
+        match &mut self.until {
+            None => {
+                let left = due.saturating_duration_since(Instant::now());
+                let left = left.max(Duration::from_nanos(1));
+                let time = Box::new(Timespec::from(left));
+                self.until = Some((due, false));
+                Some(Wish::Begin(self.token, Op::Sleep { time }))
+            }
+            Some((until, is_recalled)) if due < *until && !*is_recalled => {
+                *is_recalled = true;
+                Some(Wish::Cancel(self.token))
+            }
+            Some(_) => None,
+        }
+    }
+    // ANCHOR_END: set
+
+    /// Its operation has completed: in its time, or recalled.
+    pub fn is_over(&mut self) {
+        self.until = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Part;
+
+    #[test]
+    fn it_is_begun_once_and_given_up_once_and_only_for_what_is_earlier() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut alarm = Alarm::new(Token { slot: 2, part: Part::Work });
+        assert!(alarm.set(None).is_none());
+        assert!(matches!(alarm.set(Some(now + second * 9)), Some(Wish::Begin(..))));
+        assert!(alarm.set(Some(now + second * 10)).is_none(), "it ends early enough");
+        assert!(alarm.set(None).is_none());
+        assert!(matches!(alarm.set(Some(now + second * 3)), Some(Wish::Cancel(_))));
+        assert!(alarm.set(Some(now + second * 2)).is_none(), "it was given up already");
+        alarm.is_over();
+        assert!(matches!(alarm.set(Some(now)), Some(Wish::Begin(..))), "what is due, too");
+    }
+}
