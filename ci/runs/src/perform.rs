@@ -21,7 +21,9 @@ pub fn build_command(root: &Path, run: &Run) -> Command {
     let mut cargo =
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root);
-    cargo.args(["build", "--package", &run.package, "--bin", &run.bin]);
+    // Of the whole workspace, whose programs all have different names: so dependencies have the
+    // features that `cargo test` has built them with, and are not built again for each package.
+    cargo.args(["build", "--workspace", "--bin", &run.bin]);
     cargo.arg("--message-format=json-render-diagnostics");
     // A test's environment has what its build script set; the compiler of ci/book-tests is
     // for snippets only.

@@ -23,7 +23,7 @@ caught! { threads by "thread";
     row_05_endless_head: row 5, "endless-head", "a head of 8,193 bytes: status 200";
     row_06_follows_links: row 6, "follows-links", "GET /link-out: the canary is served";
     row_07_interrupted_is_gone: row 7, "interrupted-is-gone", ", stopped and continued: ";
-    row_07_sends_whole: row 7, "sends-whole", "a large file, read in odd portions, stopped and continued: half a response";
+    row_07_sends_whole: row 7, "sends-whole", ", stopped and continued: half a response";
     row_08_spins: row 8, "spins", "EMFILE while 20 clients wait: it spins";
     row_08_gives_up: row 8, "gives-up", "not healthy: the server ended with exit status: 1; its last words: accept: Too many open files";
     row_10_dies_of_reset: row 10, "dies-of-reset", "not healthy: the server ended";

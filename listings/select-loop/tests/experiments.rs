@@ -15,7 +15,7 @@ fn run(program: &str) -> String {
 
 #[test]
 fn one_thread_waits_for_four_clients_at_once() {
-    let printed = run(env!("CARGO_BIN_EXE_four-at-once"));
+    let printed = run(env!("CARGO_BIN_EXE_four-in-one"));
     let pages: Vec<u64> = printed
         .lines()
         .filter_map(|line| {

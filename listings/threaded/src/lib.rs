@@ -8,7 +8,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `bin/one-memory.rs` | two threads, one memory, one table of descriptors |
-//! | `bin/four-at-once.rs` | four clients who come at once |
+//! | `bin/four-threads.rs` | four clients who come at once |
 //! | `bin/takes.rs` | what two hundred threads take: reserved, and resident |
 //! | `bin/lost-updates.rs` | two threads add 1, and half of it is lost |
 //! | `bin/where-it-lands.rs` | which thread a signal reaches |

@@ -28,7 +28,7 @@ fn memory_and_open_files_are_shared() {
 
 #[test]
 fn four_clients_wait_for_the_store_at_the_same_time() {
-    let printed = run(env!("CARGO_BIN_EXE_four-at-once"));
+    let printed = run(env!("CARGO_BIN_EXE_four-threads"));
     let last: Vec<u64> = printed
         .lines()
         .filter_map(|line| line.strip_suffix(" ms")?.split(' ').next_back()?.parse().ok())

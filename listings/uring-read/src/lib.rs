@@ -11,7 +11,7 @@
 //! | [`usage`] | processor time, ours and that of the kernel's workers |
 //! | [`trouble`] | a kernel that refuses, in one line |
 //!
-//! `src/bin/by-hand.rs` comes first, `src/bin/with-the-crate.rs` second. The other programs
+//! `src/bin/rings-by-hand.rs` comes first, `src/bin/with-the-crate.rs` second. The other programs
 //! in `src/bin/` are the experiments of the chapter.
 #![cfg(target_os = "linux")]
 

@@ -34,7 +34,7 @@ fn words<'a>(printed: &'a str, begins: &str) -> Vec<&'a str> {
 
 #[test]
 fn by_hand_the_heads_follow_the_tails() {
-    let Some(printed) = printed(env!("CARGO_BIN_EXE_by-hand"), &[]) else { return };
+    let Some(printed) = printed(env!("CARGO_BIN_EXE_rings-by-hand"), &[]) else { return };
     assert_eq!(words(&printed, "both rings empty"), ["0", "0", "0", "0"]);
     assert_eq!(words(&printed, "an entry, and the tail"), ["0", "1", "0", "0"]);
     assert_eq!(words(&printed, "io_uring_enter took 1")[..2], ["1", "1"]);

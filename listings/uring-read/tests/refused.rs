@@ -10,7 +10,7 @@ use uring_read::{Buffer, How, Order, Place, Ring};
 
 const PROGRAMS: [&str; 9] = [
     env!("CARGO_BIN_EXE_uring-read"),
-    env!("CARGO_BIN_EXE_by-hand"),
+    env!("CARGO_BIN_EXE_rings-by-hand"),
     env!("CARGO_BIN_EXE_with-the-crate"),
     env!("CARGO_BIN_EXE_sixty-four"),
     env!("CARGO_BIN_EXE_who-works"),

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
-    flags::needs_linux("four-at-once")
+    flags::needs_linux("four-threads")
 }
 
 #[cfg(target_os = "linux")]

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
-    uring_read::report("by-hand", run())
+    uring_read::report("rings-by-hand", run())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> ExitCode {
-    flags::needs_linux("by-hand")
+    flags::needs_linux("rings-by-hand")
 }
 
 #[cfg(target_os = "linux")]
