@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use book_tests::recorded::{Performed, check};
+use book_tests::recorded::{Performances, check};
 use runs::{chapters, fences, load};
 
 const MANIFEST: &str = "[package]
@@ -48,9 +48,8 @@ fn drift_fails_with_the_place_a_diff_and_the_command_that_refreshes() {
     }
     let runs = load(book.path()).unwrap();
     let blocks = fences(&chapters(book.path()).unwrap()[0]).unwrap();
-    let performed = Performed::default();
-    let checked: Vec<_> =
-        blocks.iter().map(|f| check(book.path(), &runs[&f.name], f, &performed)).collect();
+    let all = Performances::new(book.path(), runs);
+    let checked: Vec<_> = blocks.iter().map(|fence| check(fence, &all)).collect();
 
     if !cfg!(target_os = "linux") {
         assert!(

@@ -3,11 +3,10 @@
 //!
 //! One after another: some runs measure time, and a neighbour would show in their figures.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use book_tests::recorded::{Performed, check};
+use book_tests::recorded::{Performances, check};
 use book_tests::root;
 use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
 use runs::{Error, Problem, chapters, fences, load, unmatched};
@@ -31,22 +30,18 @@ fn trials(skipped: &Arc<Mutex<Vec<String>>>) -> Result<Vec<Trial>, Error> {
     let (runs, chapters) = (load(root())?, chapters(root())?);
     let problems = unmatched(&runs, &chapters);
     let mut trials = vec![Trial::test("blocks and declarations match", || none(problems))];
-    let performed: Arc<Performed> = Arc::new(Mutex::new(BTreeMap::new()));
+    let all = Arc::new(Performances::new(root(), runs));
     for fence in chapters.iter().flat_map(|chapter| fences(chapter).unwrap_or_default()) {
-        let Some(run) = runs.get(&fence.name).cloned() else { continue };
         let name = format!("{}:{} {}", fence.file.display(), fence.line, fence.name);
-        let (performed, skipped, shown) =
-            (performed.clone(), skipped.clone(), name.clone());
-        trials.push(Trial::ignorable_test(name, move || {
-            match check(root(), &run, &fence, &performed)? {
-                None => Ok(Completion::Completed),
-                Some(reason) => {
-                    skipped
-                        .lock()
-                        .unwrap_or_else(|e| e.into_inner())
-                        .push(format!("{shown}: {reason}"));
-                    Ok(Completion::ignored_with(reason))
-                }
+        let (all, skipped, shown) = (all.clone(), skipped.clone(), name.clone());
+        trials.push(Trial::ignorable_test(name, move || match check(&fence, &all)? {
+            None => Ok(Completion::Completed),
+            Some(reason) => {
+                skipped
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .push(format!("{shown}: {reason}"));
+                Ok(Completion::ignored_with(reason))
             }
         }));
     }

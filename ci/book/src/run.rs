@@ -95,7 +95,7 @@ async fn steps(
     events: &Sender<Event>,
     stop: &mut Stop,
 ) -> io::Result<()> {
-    let mut build = runs::build_command(root, run);
+    let mut build = runs::build_command(root, [run]);
     build.arg("--release");
     let mut building = Phase::start(book, &build)?;
     building.stderr(events, |line| vec![Event::Build { line }]);

@@ -29,7 +29,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 pub use fences::{Chapter, Fence, chapters, fences};
-pub use perform::{Outcome, build_command, executable, perform, program_command};
+pub use perform::{
+    Outcome, Programs, build, build_command, executable, perform, perform_built,
+    program_command,
+};
 pub use record::{Change, What, compare, record};
 
 /// What went wrong, and with which file or run.

@@ -1,5 +1,6 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -14,16 +15,22 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// The command that builds the run's program. Its standard output has a JSON message to a
-/// line, of which [`executable`] understands the one that matters; its standard error is
-/// for people.
-pub fn build_command(root: &Path, run: &Run) -> Command {
+/// The executables of programs, by the names of the programs.
+pub type Programs = BTreeMap<String, PathBuf>;
+
+/// The command that builds the programs of these runs. Its standard output has a JSON message
+/// to a line, of which [`executable`] understands those that matter; its standard error is for
+/// people.
+pub fn build_command<'a>(root: &Path, runs: impl IntoIterator<Item = &'a Run>) -> Command {
     let mut cargo =
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root);
     // Of the whole workspace, whose programs all have different names: so dependencies have the
     // features that `cargo test` has built them with, and are not built again for each package.
-    cargo.args(["build", "--workspace", "--bin", &run.bin]);
+    cargo.args(["build", "--workspace"]);
+    for run in runs {
+        cargo.args(["--bin", &run.bin]);
+    }
     cargo.arg("--message-format=json-render-diagnostics");
     // A test's environment has what its build script set; the compiler of ci/book-tests is
     // for snippets only.
@@ -57,7 +64,39 @@ pub fn program_command(root: &Path, run: &Run, executable: &Path) -> Command {
     command
 }
 
-/// Builds the run's program and runs it, in a process group of its own that is gone
+/// Builds the programs of these runs, in one go: cargo takes half a second to find that there
+/// is nothing to do. (None where the listings do not run: there is nothing to perform.)
+pub fn build<'a>(
+    root: &Path,
+    runs: impl IntoIterator<Item = &'a Run>,
+) -> Result<Programs, Error> {
+    if !cfg!(target_os = "linux") {
+        return Ok(Programs::new());
+    }
+    let runs: Vec<&Run> = runs.into_iter().collect();
+    let output = build_command(root, runs.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Error::new(format!("cannot run cargo: {e}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::new(format!("does not build:\n{}", said.trim_end())));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let built = |run: &&Run| {
+        let path = messages.lines().find_map(|line| executable(run, line))?;
+        Some((run.bin.clone(), path))
+    };
+    Ok(runs.iter().filter_map(built).collect())
+}
+
+/// Builds the run's program and [performs](perform_built) the run.
+pub fn perform(root: &Path, run: &Run) -> Result<Outcome, Error> {
+    let failed = |e| Error::new(format!("{}: {e}", run.name));
+    perform_built(root, run, &build(root, [run]).map_err(failed)?)
+}
+
+/// Runs the run's program, which was built, in a process group of its own that is gone
 /// afterwards.
 ///
 /// A program must end with 0 within its time limit. A server is waited for, asked, told to
@@ -70,12 +109,16 @@ pub fn program_command(root: &Path, run: &Run, executable: &Path) -> Command {
 /// Skipped where the listings do not run at all (anything but Linux), where a program of
 /// `via` or `ask` is not installed, and where `via` is installed but may not do its work (a
 /// container without ptrace).
-pub fn perform(root: &Path, run: &Run) -> Result<Outcome, Error> {
+pub fn perform_built(
+    root: &Path,
+    run: &Run,
+    programs: &Programs,
+) -> Result<Outcome, Error> {
     #[cfg(target_os = "linux")]
-    return linux::perform(root, run);
+    return linux::perform(root, run, programs);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = root;
+        let _ = (root, programs);
         Ok(Outcome::Skipped(format!("{} needs Linux", run.name)))
     }
 }
@@ -86,7 +129,7 @@ mod linux {
     use std::fs;
     use std::io::{self, BufRead, BufReader, PipeReader, Read};
     use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::process::{Child, Command, ExitStatus, Stdio};
     use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
     use std::thread;
@@ -96,7 +139,7 @@ mod linux {
         Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
     };
 
-    use super::{Outcome, build_command, executable, program_command};
+    use super::{Outcome, Programs, program_command};
     use crate::{Error, Kind, Run};
 
     /// What precedes a server's address on the line that says where it listens.
@@ -106,13 +149,14 @@ mod linux {
     const SCHEMES: [(&str, &str); 2] =
         [("http://", "127.0.0.1:8080"), ("ftp://", "127.0.0.1:2121")];
 
-    pub fn perform(root: &Path, run: &Run) -> Result<Outcome, Error> {
+    pub fn perform(root: &Path, run: &Run, programs: &Programs) -> Result<Outcome, Error> {
         let failed = |e: Failure| Error::new(format!("{}: {}", run.name, e.0));
         if let Some(reason) = missing(run) {
             return Ok(Outcome::Skipped(reason));
         }
-        let executable = build(root, run).map_err(failed)?;
-        let mut command = program_command(root, run, &executable);
+        let unknown = || Failure(format!("cargo built no program named {}", run.bin));
+        let executable = programs.get(&run.bin).ok_or_else(unknown).map_err(failed)?;
+        let mut command = program_command(root, run, executable);
         let limit = Instant::now() + Duration::from_secs(run.seconds);
         let text = match run.kind {
             Kind::Program => program(&mut command, run, limit),
@@ -167,19 +211,6 @@ mod linux {
         env::var_os("PATH").is_some_and(|path| {
             env::split_paths(&path).any(|folder| folder.join(program).is_file())
         })
-    }
-
-    fn build(root: &Path, run: &Run) -> Result<PathBuf, Failure> {
-        let output = build_command(root, run).stdin(Stdio::null()).output()?;
-        if !output.status.success() {
-            return Err(Failure(format!(
-                "does not build:\n{}",
-                String::from_utf8_lossy(&output.stderr).trim_end()
-            )));
-        }
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let found = messages.lines().find_map(|line| executable(run, line));
-        found.ok_or_else(|| Failure(format!("cargo built no program named {}", run.bin)))
     }
 
     fn program(

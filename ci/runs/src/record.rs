@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use similar::TextDiff;
 
-use crate::{Chapter, Error, Outcome, Run, chapters, fences, load, perform};
+use crate::{Chapter, Error, Outcome, Run, build, chapters, fences, load, perform_built};
 
 /// What became of one block.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
             known.join(", ")
         )));
     }
+    let wanted = |run: &&Run| names.is_empty() || names.contains(&run.name);
+    let programs = build(root, runs.values().filter(wanted))?;
     let mut outcomes: BTreeMap<String, Option<Outcome>> = BTreeMap::new();
     let mut changes = Vec::new();
     let mut failures = Vec::new();
@@ -86,8 +88,10 @@ pub fn record(root: &Path, names: &[String]) -> Result<Vec<Change>, Error> {
             let run = runs.get(&fence.name).ok_or_else(|| {
                 Error::new(format!("{place}: no listing declares the run `{}`", fence.name))
             })?;
-            let performed =
-                || perform(root, run).map_err(|e| failures.push(e.to_string())).ok();
+            let performed = || {
+                let outcome = perform_built(root, run, &programs);
+                outcome.map_err(|e| failures.push(e.to_string())).ok()
+            };
             let Some(outcome) =
                 outcomes.entry(fence.name.clone()).or_insert_with(performed)
             else {

@@ -378,13 +378,17 @@ pub const CLAIMS: &[Claim] = &[
                 None => return cannot("how many requests the queue has is not told here"),
             };
             let room = Room::new(4096, 0);
-            let aio = Aio::new(number as u32)?;
             let read = |n| Iocb::read(&file, room, n * 3 * 4096);
             let reads: Vec<Iocb> = (0..number).map(read).collect();
-            let before = counts();
-            let taken = aio.submit(&reads)?;
-            let waits = counts().voluntary - before.voluntary;
-            seen(waits > 0, format!("{taken} reads: it has waited {waits} times"))
+            // Four may wait too: for what the file system has to look up, or behind others.
+            let mut waits = i64::MAX;
+            for _ in 0..5 {
+                let aio = Aio::new(number as u32)?;
+                let before = counts();
+                aio.submit(&reads)?;
+                waits = waits.min(counts().voluntary - before.voluntary);
+            }
+            seen(waits > 0, format!("{number} reads: it has waited {waits} times"))
         }),
     },
     Claim {

@@ -246,10 +246,11 @@ fn served(server: &Server, target: &str, status: u16, content: &str) -> Result<(
     }
     match response.status {
         200 if status == 200 && response.body == content.as_bytes() => Ok(()),
-        200 if status == 200 => Err(format!(
-            "{:?} instead of {content:?}",
-            String::from_utf8_lossy(&response.body)
-        )),
+        200 if status == 200 => {
+            let beginning = &response.body[..response.body.len().min(80)];
+            let beginning = String::from_utf8_lossy(beginning);
+            Err(format!("{beginning:?} instead of {content:?}"))
+        }
         301..=308 | 403 | 404 if status == 404 => Ok(()),
         other => Err(format!("status {other} instead of {status}")),
     }

@@ -240,7 +240,7 @@ mod linux {
             seconds: 0,
             stderr: false,
         };
-        let output = runs::build_command(root, &run)
+        let output = runs::build_command(root, [&run])
             .stderr(Stdio::inherit())
             .output()
             .map_err(|e| format!("cannot run cargo: {e}"))?;
