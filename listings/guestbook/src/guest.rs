@@ -96,7 +96,7 @@ impl<F> Guest<F> {
                 let query =
                     request.query.map(|query| format!("?{query}")).unwrap_or_default();
                 Response::plain(301)
-                    .field("Location", format_args!("{}/{query}", request.path))
+                    .field("Location", format!("{}/{query}", request.path))
             }
             Ok(_) => Response::plain(404),
             Err(error) => Response::plain(open_failure(&error)),

@@ -16,6 +16,8 @@ pub const INPUT_CAP: usize = 16 * 1024;
 pub const OUTPUT_CAP: usize = 64 * 1024;
 /// Nor while this many pieces do: each may hold a file open.
 const PIECES_CAP: usize = 16;
+/// A file of no more than this many bytes has room behind its head.
+const SMALL: u64 = 4096;
 /// What a head has beside the application's fields: status, Date, Content-Length, Connection.
 const STATUS_AND_MORE: usize = 160;
 /// A reader is alive as long as it takes this many bytes (or all that is left) within
@@ -531,11 +533,13 @@ impl<F> Connection<F> {
         let date = httpdate::HttpDate::from(now.wall);
         let body = match (&response.body, head_only) {
             (Body::Bytes(bytes), false) => bytes.len(),
+            // A driver that takes a small file reads it behind its head.
+            (Body::File { len: len @ ..=SMALL, .. }, false) => *len as usize,
             _ => 0,
         };
         self.queue_bytes(now, |out| {
             out.reserve(response.fields.len() + STATUS_AND_MORE + body);
-            response.write_head(out, &date, connection);
+            response.write_head(out, date, connection);
             if let (Body::Bytes(bytes), false) = (&response.body, head_only) {
                 out.extend_from_slice(bytes);
             }

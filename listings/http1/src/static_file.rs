@@ -1,7 +1,6 @@
 //! What HTTP asks of a file: its type, its validators, conditions on them, and ranges of
 //! it.
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Body, Method, Request, Response};
@@ -38,10 +37,10 @@ impl Meta {
         self.modified.duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
-    fn date(&self) -> impl fmt::Display {
+    fn date(&self) -> String {
         // HTTP's dates have four digits for the year, and a file may claim any.
         let last = 253_402_300_799;
-        httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(self.seconds().min(last)))
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.seconds().min(last)))
     }
 
     /// A strong validator of time and length: a file that is written twice within the
@@ -82,10 +81,10 @@ pub fn static_file<F>(
         Range::Part { first, last } => {
             answer(206, Body::File { file, at: first, len: last - first + 1 })
                 .field("Content-Type", content_type)
-                .field("Content-Range", format_args!("bytes {first}-{last}/{}", meta.len))
+                .field("Content-Range", format!("bytes {first}-{last}/{}", meta.len))
         }
         Range::Beyond => Response::plain(416)
-            .field("Content-Range", format_args!("bytes */{}", meta.len)),
+            .field("Content-Range", format!("bytes */{}", meta.len)),
     }
 }
 
