@@ -292,6 +292,11 @@ impl Ring {
     }
     // ANCHOR_END: fill
 
+    /// How many completions there are that were not looked at.
+    pub fn ready(&self) -> usize {
+        self.done.len()
+    }
+
     /// The next completion.
     // ANCHOR: next
     #[expect(
