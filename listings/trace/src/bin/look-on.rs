@@ -1,0 +1,70 @@
+//! Looks on while a program makes calls that are known: so many, in a thread and in a child
+//! as well, and one that waits.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some() {
+        looked_at::run();
+        return ExitCode::SUCCESS;
+    }
+    match look_on() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => flags::fail(flags::REFUSED, trace::tracer::refused(&error)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    flags::needs_linux("look-on")
+}
+
+// ANCHOR: look-on
+#[cfg(target_os = "linux")]
+fn look_on() -> std::io::Result<()> {
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    let (lanes, _) = trace::tracer::Tracer::start(command.arg("be-looked-at"))?.run()?;
+    for (n, lane) in lanes.iter().enumerate() {
+        let of = |name| lane.calls.iter().filter(move |call| call.name == name);
+        let slept: u64 = of("getppid").map(|call| call.slept).sum();
+        println!("thread {}, of process {}", n + 1, lane.process);
+        println!("  getppid {:>3} times, slept {slept}", of("getppid").count());
+        for call in of("clock_nanosleep") {
+            let (waited, ran) = (call.waited() / 1e3, call.ran / 1e3);
+            println!("  clock_nanosleep  slept {}", call.slept);
+            println!("    waited {waited:.1} ms, ran {ran:.2} ms");
+        }
+    }
+    Ok(())
+}
+// ANCHOR_END: look-on
+
+#[cfg(target_os = "linux")]
+mod looked_at {
+    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
+
+    use nix::unistd::getppid;
+
+    fn ask(times: usize) {
+        for _ in 0..times {
+            getppid();
+        }
+    }
+
+    // ANCHOR: known
+    pub fn run() {
+        if std::env::args().nth(1).as_deref() == Some("be-the-child") {
+            return ask(5);
+        }
+        ask(100);
+        thread::sleep(Duration::from_millis(50));
+        thread::scope(|scope| scope.spawn(|| ask(20)).join()).expect("it does not panic");
+        let mut child = Command::new("/proc/self/exe");
+        let ended = child.arg("be-the-child").status();
+        assert!(ended.is_ok_and(|ended| ended.success()));
+    }
+    // ANCHOR_END: known
+}

@@ -1,0 +1,34 @@
+//! Where a program waits: a tracer of system calls, and the timelines that it draws.
+//!
+//! A traced program stops twice for each system call, at its entry and at its end, and says
+//! so to its tracer. There we look at the clock, and at the kernel's own counters for this
+//! thread: how long it has had a processor, how long it has stood in the queue for one, how
+//! often it has gone to sleep. What is left between entry and end is waiting.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `data.rs` | [`Trace`]: what was seen, as data |
+//! | `tracer.rs` | [`tracer`]: follows a program, its threads and its children, by ptrace(2) |
+//! | `record.rs` | [`Recorder`]: from stops to calls, and to the requests that they belong to; no calls |
+//! | `counters.rs` | what `/proc` says about a stopped thread |
+//! | `ask.rs` | [`ask`]: the clients whose requests are traced |
+//! | `timeline.rs` | [`timeline`]: the drawing, and the same in words |
+//!
+//! What it costs the traced program: two stops for each call, each with two switches to us
+//! and back, some tens of microseconds. So a trace shows who waits for whom, and no speed.
+
+mod data;
+pub mod timeline;
+
+#[cfg(target_os = "linux")]
+pub mod ask;
+#[cfg(target_os = "linux")]
+mod counters;
+#[cfg(target_os = "linux")]
+mod record;
+#[cfg(target_os = "linux")]
+pub mod tracer;
+
+pub use data::{Call, Lane, Request, Trace};
+#[cfg(target_os = "linux")]
+pub use record::{About, Counters, Recorder, Stop};

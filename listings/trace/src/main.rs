@@ -1,0 +1,173 @@
+//! Traces a server of this book while clients ask it, and draws what it did.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    store::embedded::run_if_asked();
+    match program::run(&flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, line)) => flags::fail(code, line),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    flags::needs_linux("trace")
+}
+
+#[cfg(target_os = "linux")]
+mod program {
+    use std::fs;
+    use std::io::{self, BufRead, BufReader};
+    use std::net::SocketAddr;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::utsname::uname;
+    use nix::unistd::Pid;
+    use store::embedded::Embedded;
+    use trace::tracer::{Tracer, refused};
+    use trace::{Trace, ask, timeline};
+
+    /// Traces a server of this book while clients ask it, and draws who waited
+    #[derive(clap::Parser)]
+    #[command(version)]
+    pub struct Flags {
+        /// The server: a package of this book
+        #[arg(short, long, value_name = "NAME")]
+        package: String,
+        /// How many clients ask at about the same time
+        #[arg(long, default_value = "3", value_name = "N")]
+        clients: usize,
+        /// What they ask for
+        #[arg(long, default_value = "/guestbook", value_name = "PATH")]
+        path: String,
+        /// How long the store lets every reply wait, in milliseconds
+        #[arg(long, default_value = "100", value_name = "MS")]
+        store_delay: u64,
+        /// How much time the drawing shows, in milliseconds; 0: as much as it took
+        #[arg(long, default_value = "0", value_name = "MS")]
+        span: u32,
+        /// Where the data, the drawing and the words are written
+        #[arg(long, default_value = "target/trace", value_name = "DIR")]
+        out: PathBuf,
+        /// The name of what is written; the package's if none is said
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Flags for the server
+        #[arg(last = true, value_name = "FLAGS")]
+        server: Vec<String>,
+    }
+
+    type Failure = (u8, String);
+
+    /// After that everybody waits who has nothing to do.
+    const SETTLED: Duration = Duration::from_millis(200);
+
+    fn failed(what: &str) -> impl Fn(io::Error) -> Failure {
+        move |error| (flags::FAILED, format!("{what}: {error}"))
+    }
+
+    pub fn run(flags: &Flags) -> Result<(), Failure> {
+        let program = build(&flags.package)?;
+        let delay = Duration::from_millis(flags.store_delay);
+        // Not a child of the server: its threads would stand in the drawing as well.
+        let store = Embedded::start(delay, None).map_err(|line| (flags::FAILED, line))?;
+        let trace = traced(flags, &program, store.address())?;
+        let name = flags.name.as_deref().unwrap_or(&flags.package);
+        write(&flags.out, name, &trace).map_err(failed("cannot write"))?;
+        print!("{}", timeline::table(&trace));
+        println!("{}", flags.out.join(name).with_extension("svg").display());
+        Ok(())
+    }
+
+    /// The server's program, as cargo says when it has built it.
+    fn build(package: &str) -> Result<PathBuf, Failure> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--workspace", "--bin", package])
+            .args(["--message-format", "json-render-diagnostics"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(failed("cannot run cargo"))?;
+        let messages = String::from_utf8_lossy(&built.stdout);
+        let of_line = |line: &str| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let is_it = message["target"]["name"] == package;
+            message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+        };
+        let unknown = || (flags::REFUSED, format!("{package} is no server of this book"));
+        messages.lines().find_map(of_line).ok_or_else(unknown)
+    }
+
+    /// The server under the tracer, while the clients ask it.
+    // ANCHOR: traced
+    fn traced(flags: &Flags, program: &Path, store: SocketAddr) -> Result<Trace, Failure> {
+        let mut command = Command::new(program);
+        command.args(["--listen", "127.0.0.1:0", "--root", "src"]);
+        command.args(["--store", &format!("redis://{store}")]).args(&flags.server);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut tracer = Tracer::start(&mut command)
+            .map_err(|error| (flags::REFUSED, refused(&error)))?;
+        let (zero, server) = (tracer.zero(), Pid::from_raw(tracer.child().id() as i32));
+        let output = tracer.child().stdout.take().expect("it is piped");
+        let (path, clients) = (flags.path.clone(), flags.clients);
+        // The tracer is the thread that has started the server. So somebody else asks.
+        let asking = thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(output).read_line(&mut line)?;
+            let address = line.trim().strip_prefix("listening on http://");
+            let address = address.and_then(|address| address.parse().ok());
+            let answers = match address {
+                Some(address) => ask::ask(address, &path, clients, zero).and_then(|_| {
+                    // That was for what is done once: threads, connections to the store.
+                    thread::sleep(SETTLED);
+                    ask::ask(address, &path, clients, zero)
+                }),
+                None => Err(io::Error::other("it does not say where it listens")),
+            };
+            // It may be gone by itself.
+            let _ = kill(server, Signal::SIGTERM);
+            answers
+        });
+        let (lanes, accepted) = tracer.run().map_err(failed("cannot trace"))?;
+        let requests =
+            asking.join().expect("it does not panic").map_err(failed("asking"))?;
+        // ANCHOR_END: traced
+        // A ring's operations are no calls: there nobody is seen coming.
+        if accepted != 2 * flags.clients && accepted > 0 {
+            let line = format!("{accepted} connections for {} requests", 2 * flags.clients);
+            return Err((flags::FAILED, line));
+        }
+        let flags_of_server = flags.server.join(" ");
+        let mut trace = Trace {
+            program: format!("{} {flags_of_server}", flags.package).trim().to_owned(),
+            asked: format!(
+                "{} clients, GET {}, a store that takes {} ms for each reply",
+                flags.clients, flags.path, flags.store_delay
+            ),
+            kernel: uname().map_or_else(
+                |_| String::new(),
+                |name| name.release().to_string_lossy().into_owned(),
+            ),
+            span: flags.span.into(),
+            requests,
+            lanes,
+        };
+        trace.of_the_last_requests();
+        Ok(trace)
+    }
+
+    /// The data, the drawing, and the words.
+    fn write(folder: &Path, name: &str, trace: &Trace) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let file = |ending| folder.join(name).with_extension(ending);
+        fs::write(file("json"), trace.to_json()?)?;
+        fs::write(file("svg"), timeline::svg(trace, &format!("trace-{name}")))?;
+        fs::write(file("md"), timeline::words(trace))
+    }
+}

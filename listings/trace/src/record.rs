@@ -1,0 +1,257 @@
+//! From stops to calls, and from calls to requests. It makes no calls itself, so it can be
+//! told anything.
+
+use std::collections::HashMap;
+
+use crate::{Call, Lane};
+
+/// What the kernel has counted for a thread since it began: nanoseconds, and times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// How long it has had a processor.
+    pub ran: u64,
+    /// How long it could have run, and had none.
+    pub queued: u64,
+    /// How often it has given its processor up by itself.
+    pub slept: u64,
+}
+
+/// Why a thread stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It enters a system call.
+    Enters {
+        /// Its name.
+        name: String,
+        /// What it is about.
+        about: About,
+    },
+    /// The call has ended, with this result.
+    Leaves(i64),
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// This descriptor.
+    One(i32),
+    /// Anybody who may come or go on: what follows may be for somebody else.
+    Anybody,
+    /// Neither.
+    Nothing,
+}
+
+/// What a thread is in the middle of.
+#[derive(Debug, Default)]
+struct Thread {
+    lane: usize,
+    process: usize,
+    /// Since when, and what the counters said.
+    entered: Option<(Call, About, Counters)>,
+    /// The request that it works for.
+    serves: Option<usize>,
+}
+
+/// The calls of all threads.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    threads: HashMap<i32, Thread>,
+    /// By process: which descriptors are connections, and whose.
+    connections: Vec<HashMap<i32, usize>>,
+    /// The numbers of processes, from 0 on, by their first threads.
+    processes: HashMap<i32, usize>,
+    lanes: Vec<Lane>,
+    accepted: usize,
+}
+
+impl Recorder {
+    /// A thread begins, in this process, which was copied from that one if it is new.
+    // ANCHOR: begins
+    pub fn begins(&mut self, thread: i32, process: i32, parent: Option<i32>, name: &str) {
+        if self.threads.contains_key(&thread) {
+            return;
+        }
+        let known = self.processes.len();
+        let number = *self.processes.entry(process).or_insert(known);
+        if number == known {
+            // What was open in the one is open in the other.
+            let from = parent.and_then(|parent| self.processes.get(&parent));
+            let copy = from.map(|from| self.connections[*from].clone());
+            self.connections.push(copy.unwrap_or_default());
+        }
+        let lane = self.lanes.len();
+        let name = name.to_owned();
+        self.lanes.push(Lane { process: number + 1, name, calls: Vec::new() });
+        let serves = parent.and_then(|parent| self.threads.get(&parent)?.serves);
+        let entered = None;
+        self.threads.insert(thread, Thread { lane, process: number, entered, serves });
+    }
+    // ANCHOR_END: begins
+
+    /// A thread stands still: at this time, in microseconds, with these counters.
+    // ANCHOR: stopped
+    pub fn stopped(&mut self, thread: i32, stop: Stop, at: f64, counters: Counters) {
+        let Some(known) = self.threads.get_mut(&thread) else { return };
+        match stop {
+            Stop::Enters { name, about } => {
+                let call = Call { name, begin: at, end: at, ..Call::default() };
+                known.entered = Some((call, about, counters));
+            }
+            Stop::Leaves(result) => {
+                let Some((mut call, about, before)) = known.entered.take() else {
+                    return;
+                };
+                call.result = Some(result);
+                finish(&mut call, at, before, counters);
+                // One of the times is our own doing: to stop at the end is to give up a
+                // processor, too.
+                call.slept = call.slept.saturating_sub(1);
+                self.belongs(thread, &mut call, about);
+                let lane = self.threads[&thread].lane;
+                self.lanes[lane].calls.push(call);
+            }
+        }
+    }
+    // ANCHOR_END: stopped
+
+    /// Finds out for which request a call was made. What is done with a connection is done for
+    /// its request; what a thread does between two such calls is for the same one, until it
+    /// waits for anybody.
+    // ANCHOR: belongs
+    fn belongs(&mut self, thread: i32, call: &mut Call, about: About) {
+        let Some(known) = self.threads.get_mut(&thread) else { return };
+        let connections = &mut self.connections[known.process];
+        if about == About::Anybody {
+            known.serves = None;
+            let connection = call.result.filter(|result| *result >= 0);
+            if let Some(connection) = connection.filter(|_| call.name.starts_with("accept"))
+            {
+                connections.insert(connection as i32, self.accepted);
+                known.serves = Some(self.accepted);
+                self.accepted += 1;
+            }
+            // Whoever has slept in it has slept before anybody was there.
+            call.request = known.serves.filter(|_| call.slept == 0);
+            return;
+        } else if let About::One(descriptor) = about
+            && let Some(request) = connections.get(&descriptor).copied()
+        {
+            known.serves = Some(request);
+            if call.name == "close" {
+                connections.remove(&descriptor);
+                call.request = known.serves.take();
+                return;
+            }
+        }
+        call.request = known.serves;
+    }
+    // ANCHOR_END: belongs
+
+    /// What there is, at this time. Calls that have not ended end here; `counters` says what
+    /// the kernel has counted for a thread, if it is still there.
+    pub fn end(
+        mut self,
+        at: f64,
+        counters: impl Fn(i32) -> Option<Counters>,
+    ) -> (Vec<Lane>, usize) {
+        for (id, thread) in &mut self.threads {
+            if let Some((mut call, _, before)) = thread.entered.take() {
+                finish(&mut call, at, before, counters(*id).unwrap_or(before));
+                self.lanes[thread.lane].calls.push(call);
+            }
+        }
+        (self.lanes, self.accepted)
+    }
+}
+
+fn finish(call: &mut Call, at: f64, before: Counters, after: Counters) {
+    call.end = at;
+    call.ran = after.ran.saturating_sub(before.ran) as f64 / 1e3;
+    call.queued = after.queued.saturating_sub(before.queued) as f64 / 1e3;
+    call.slept = after.slept.saturating_sub(before.slept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls in turn, each a millisecond long, made by the threads that are named.
+    fn recorded(calls: &[(i32, &str, About, i64)]) -> (Vec<Lane>, usize) {
+        let mut recorder = Recorder::default();
+        recorder.begins(10, 10, None, "first");
+        for (n, (thread, name, about, result)) in calls.iter().enumerate() {
+            if *thread != 10 {
+                // The last thread is a process of its own.
+                let process = if *thread == 30 { 30 } else { 10 };
+                recorder.begins(*thread, process, Some(10), "another");
+            }
+            let at = n as f64 * 2000.0;
+            let enters = Stop::Enters { name: (*name).to_owned(), about: *about };
+            let slept = |slept| Counters { slept, ..Counters::default() };
+            recorder.stopped(*thread, enters, at, slept(5));
+            recorder.stopped(*thread, Stop::Leaves(*result), at + 1000.0, slept(6));
+        }
+        recorder.end(0.0, |_| None)
+    }
+
+    fn whose(lane: &Lane) -> Vec<Option<usize>> {
+        lane.calls.iter().map(|call| call.request).collect()
+    }
+
+    #[test]
+    fn between_two_calls_for_a_connection_a_thread_works_for_it() {
+        use About::{Anybody, Nothing, One};
+        let (lanes, accepted) = recorded(&[
+            (10, "accept4", Anybody, 7),
+            (10, "read", One(7), 60),
+            (10, "openat", Nothing, 9),
+            (10, "read", One(4), 20), // the store's connection
+            (10, "close", One(7), 0),
+            (10, "close", One(9), 0),
+            (10, "accept4", Anybody, 7), // the number again, and another client
+            (10, "epoll_wait", Anybody, 1),
+            (10, "read", One(4), 20),
+            (10, "write", One(7), 600),
+        ]);
+        assert_eq!(accepted, 2);
+        let first = Some(0);
+        let then = [None, Some(1), None, None, Some(1)];
+        let all = [[first; 5].as_slice(), &then].concat();
+        assert_eq!(whose(&lanes[0]), all);
+    }
+
+    #[test]
+    fn a_child_serves_whom_its_parent_has_accepted_and_closes_for_itself() {
+        use About::{Anybody, One};
+        let (lanes, _) = recorded(&[
+            (10, "accept4", Anybody, 7),
+            (30, "read", One(7), 60),
+            (10, "close", One(7), 0),
+            (30, "write", One(7), 600),
+            (10, "write", One(7), -9),
+            (20, "write", One(7), -9),
+        ]);
+        assert_eq!(lanes.iter().map(|lane| lane.process).collect::<Vec<_>>(), [1, 2, 1]);
+        assert_eq!(whose(&lanes[1]), [Some(0), Some(0)]);
+        assert_eq!(whose(&lanes[0]), [Some(0), Some(0), None]);
+        assert_eq!(whose(&lanes[2]), [None]);
+    }
+
+    #[test]
+    fn the_stop_at_the_end_is_no_sleep_and_a_call_without_end_ends_with_the_trace() {
+        let (lanes, _) = recorded(&[(10, "read", About::One(3), 1)]);
+        let call = &lanes[0].calls[0];
+        assert_eq!((call.slept, call.waited()), (0, 0.0));
+
+        let mut recorder = Recorder::default();
+        recorder.begins(1, 1, None, "one");
+        let of = |ran, queued, slept| Counters { ran, queued, slept };
+        let accept = Stop::Enters { name: "accept4".into(), about: About::Anybody };
+        recorder.stopped(1, accept, 100.0, of(5_000, 0, 1));
+        recorder.stopped(2, Stop::Leaves(0), 100.0, of(0, 0, 0)); // nobody knows it
+        let (lanes, _) = recorder.end(400.0, |_| Some(of(25_000, 10_000, 2)));
+        let call = &lanes[0].calls[0];
+        assert_eq!((call.result, call.slept), (None, 1));
+        assert_eq!((call.ran, call.queued, call.waited()), (20.0, 10.0, 270.0));
+    }
+}
