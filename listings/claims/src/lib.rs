@@ -59,6 +59,7 @@ mod select;
 mod sockets;
 mod tasks;
 mod threads;
+mod tracing;
 mod uring;
 mod waiting;
 
@@ -170,6 +171,7 @@ pub const TOPICS: &[(&str, &[Claim])] = &[
     ("sockets.rs", sockets::CLAIMS),
     ("memory.rs", memory::CLAIMS),
     ("threads.rs", threads::CLAIMS),
+    ("tracing.rs", tracing::CLAIMS),
     ("select.rs", select::CLAIMS),
     ("descriptors.rs", descriptors::CLAIMS),
     ("poll.rs", poll::CLAIMS),

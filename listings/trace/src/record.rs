@@ -147,6 +147,15 @@ impl Recorder {
     }
     // ANCHOR_END: belongs
 
+    /// A thread is gone: the call that it was in, its last, ends without a result.
+    pub fn gone(&mut self, thread: i32, at: f64) {
+        let Some(known) = self.threads.remove(&thread) else { return };
+        if let Some((mut call, _, before)) = known.entered {
+            finish(&mut call, at, before, before);
+            self.lanes[known.lane].calls.push(call);
+        }
+    }
+
     /// What there is, at this time. Calls that have not ended end here; `counters` says what
     /// the kernel has counted for a thread, if it is still there.
     pub fn end(
@@ -253,5 +262,18 @@ mod tests {
         let call = &lanes[0].calls[0];
         assert_eq!((call.result, call.slept), (None, 1));
         assert_eq!((call.ran, call.queued, call.waited()), (20.0, 10.0, 270.0));
+    }
+
+    #[test]
+    fn the_last_call_of_a_thread_ends_with_the_thread() {
+        let mut recorder = Recorder::default();
+        recorder.begins(1, 1, None, "one");
+        let exit = Stop::Enters { name: "exit_group".into(), about: About::Nothing };
+        recorder.stopped(1, exit, 100.0, Counters::default());
+        recorder.gone(1, 150.0);
+        recorder.gone(1, 170.0);
+        let (lanes, _) = recorder.end(900.0, |_| None);
+        let call = &lanes[0].calls[0];
+        assert_eq!((lanes[0].calls.len(), call.end, call.result), (1, 150.0, None));
     }
 }

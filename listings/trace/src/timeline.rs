@@ -1,7 +1,7 @@
 //! The drawing of a trace, and the same in words.
 //!
 //! A lane for each thread, and one for each client above them. In a lane stand the system
-//! calls: a light bar is a call in which the thread has waited, a dark one was worked off
+//! calls: a pale bar is a call in which the thread has waited, a solid one was worked off
 //! without waiting. Where nothing stands the thread ran its own code. Colours are requests.
 
 use std::fmt::Write;
@@ -39,6 +39,11 @@ impl Scale {
         LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
 
+    /// How much of a call's waiting the clients have seen.
+    fn waited(&self, call: &Call) -> f64 {
+        call.waited().min(call.end.min(self.to) - call.begin.max(0.0))
+    }
+
     fn shows(&self, call: &Call) -> bool {
         call.end > 0.0 && call.begin < self.to
     }
@@ -73,7 +78,7 @@ pub fn svg(trace: &Trace, id: &str) -> String {
     text(&mut out, 4.0, server + 8.0, "the server", true);
     for (n, lane) in lanes.iter().enumerate() {
         let top = server + 18.0 + n as f64 * ROW;
-        let label = label(trace, lane, n, lanes.len());
+        let label = label(&lanes, n);
         text(&mut out, 4.0, top + 15.0, &label, false);
         for call in lane.calls.iter().filter(|call| scale.shows(call)) {
             let (from, to) = (scale.x(call.begin), scale.x(call.end));
@@ -126,12 +131,15 @@ fn others(idle: &[&str]) -> Option<String> {
     }
 }
 
-fn label(trace: &Trace, lane: &Lane, n: usize, of: usize) -> String {
-    let processes = trace.lanes.iter().map(|lane| lane.process).max().unwrap_or(1);
-    match (of, processes) {
+/// What a lane is called: threads and processes are counted as they are shown.
+fn label(lanes: &[&Lane], n: usize) -> String {
+    let mut processes: Vec<usize> = lanes.iter().map(|lane| lane.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    match (lanes.len(), processes.binary_search(&lanes[n].process)) {
         (1, _) => "its one thread".to_owned(),
-        (_, 1) => format!("thread {}", n + 1),
-        _ => format!("process {}", lane.process),
+        (_, Ok(number)) if processes.len() > 1 => format!("process {}", number + 1),
+        _ => format!("thread {}", n + 1),
     }
 }
 
@@ -154,7 +162,7 @@ fn grid(out: &mut String, scale: &Scale, axis: f64) {
     );
 }
 
-/// A bar: from, to and top. Light with an outline if somebody waits, dark if not.
+/// A bar: from, to and top. Pale with an outline if somebody waits, solid if not.
 fn bar(
     out: &mut String,
     request: Option<usize>,
@@ -228,13 +236,9 @@ pub fn table(trace: &Trace) -> String {
     let (lanes, idle) = sorted(trace, &scale);
     for (n, lane) in lanes.iter().enumerate() {
         let calls = lane.calls.iter().filter(|call| scale.shows(call));
-        let _ = writeln!(
-            out,
-            "{}: {} calls",
-            label(trace, lane, n, lanes.len()),
-            calls.clone().count()
-        );
-        for call in calls.filter(|call| call.waited() >= scale.to / 10.0) {
+        let (label, count) = (label(&lanes, n), calls.clone().count());
+        let _ = writeln!(out, "{label}: {count} call{}", if count == 1 { "" } else { "s" });
+        for call in calls.filter(|call| scale.waited(call) >= scale.to / 10.0) {
             let (from, to) = (ms(call.begin.max(0.0)), ms(call.end.min(scale.to)));
             let whose = call.request.map(|n| format!("  client {}", n + 1));
             let whose = whose.unwrap_or_default();
@@ -261,29 +265,27 @@ pub fn words(trace: &Trace) -> String {
     );
     let (lanes, idle) = sorted(trace, &scale);
     for (n, lane) in lanes.iter().enumerate() {
-        let label = label(trace, lane, n, lanes.len());
+        let label = label(&lanes, n);
         let calls = lane.calls.iter().filter(|call| scale.shows(call));
-        let (waits, others): (Vec<&Call>, Vec<&Call>) =
-            calls.partition(|call| call.waited() >= SHORT);
+        let others = calls.clone().filter(|call| call.waited() < SHORT).count();
+        let waits = calls.filter(|call| scale.waited(call) >= SHORT);
         let _ = write!(
             out,
             " {}{} makes {} call{} without waiting",
             label[..1].to_uppercase(),
             &label[1..],
-            others.len(),
-            if others.len() == 1 { "" } else { "s" }
+            others,
+            if others == 1 { "" } else { "s" }
         );
         let waits: Vec<String> = waits
-            .iter()
             .map(|call| {
                 let whose = call.request.map(|n| format!(" for client {}", n + 1));
-                let begin = call.begin.max(0.0);
                 format!(
                     "`{}`{} ({} ms, from {} on)",
                     call.name,
                     whose.unwrap_or_default(),
-                    ms(call.waited().min(call.end - begin)),
-                    ms(begin),
+                    ms(scale.waited(call)),
+                    ms(call.begin.max(0.0)),
                 )
             })
             .collect();
@@ -354,7 +356,7 @@ mod tests {
         assert_eq!(
             words(&trace()),
             "2 clients ask at about the same time, and wait for 100, 199 ms. Its one thread \
-             makes 1 call without waiting, and waits in `accept4` (0 ms, from 0 on), `read` \
+             makes 1 call without waiting, and waits in `read` \
              for client 1 (99 ms, from 0 on), `read` for client 2 (100 ms, from 100 on). One \
              more thread waits in futex all the time.\n"
         );

@@ -138,6 +138,7 @@ impl Tracer {
             }
             WaitStatus::Exited(thread, _) | WaitStatus::Signaled(thread, ..) => {
                 self.seen.remove(&thread);
+                self.recorder.gone(thread.as_raw(), self.now());
                 Ok(())
             }
             _ => Ok(()),
