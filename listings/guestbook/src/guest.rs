@@ -95,8 +95,7 @@ impl<F> Guest<F> {
             Ok((_, meta)) if meta.kind == Kind::Folder => {
                 let query =
                     request.query.map(|query| format!("?{query}")).unwrap_or_default();
-                Response::plain(301)
-                    .field("Location", format!("{}/{query}", request.path))
+                Response::plain(301).field("Location", format!("{}/{query}", request.path))
             }
             Ok(_) => Response::plain(404),
             Err(error) => Response::plain(open_failure(&error)),

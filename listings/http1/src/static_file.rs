@@ -83,8 +83,9 @@ pub fn static_file<F>(
                 .field("Content-Type", content_type)
                 .field("Content-Range", format!("bytes {first}-{last}/{}", meta.len))
         }
-        Range::Beyond => Response::plain(416)
-            .field("Content-Range", format!("bytes */{}", meta.len)),
+        Range::Beyond => {
+            Response::plain(416).field("Content-Range", format!("bytes */{}", meta.len))
+        }
     }
 }
 
