@@ -68,7 +68,7 @@ caught! { spawning by "thread";
 }
 
 caught! { looping by "loop";
-    row_07_forgets_rest: row 7, "forgets-rest", "a large file, read in odd portions: the connection is Open after";
+    row_07_forgets_rest: row 7, "forgets-rest", ": the connection is Open after";
     row_05_reads_once: row 5, "reads-once", "no response, connection Open";
     row_08_spins_at_the_door: row 8, "spins-at-the-door", "EMFILE while 20 clients wait: it spins";
     row_15_blocks_in_store: row 15, "blocks-in-store", "files while pages hang: ";
