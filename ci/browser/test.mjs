@@ -14,6 +14,7 @@ import { runs } from "./runs.mjs";
 import { search } from "./search.mjs";
 import { servers } from "./servers.mjs";
 import { steps } from "./steps.mjs";
+import { timelines } from "./timelines.mjs";
 import { failed, serveBook, serveFiles, stopAll } from "./support.mjs";
 import { themes } from "./themes.mjs";
 import { visitServed, visitStatic } from "./visits.mjs";
@@ -44,7 +45,7 @@ const world = {
 if (process.env.PAGES) {
     world.visited = process.env.PAGES.split(",");
 }
-const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, excerpts, runs, servers };
+const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, excerpts, runs, servers };
 const only = process.env.ONLY?.split(",") ?? Object.keys(subjects);
 
 const since = Date.now();

@@ -398,3 +398,25 @@ impl Memory {
         self.cells.iter().step_by(self.page).take(pages)
     }
 }
+
+/// Whether a traced process stands at the entry of the call with this number, or at the end of
+/// one that has returned this.
+///
+/// # Errors
+/// What ptrace(2) answers.
+pub fn is_about(id: Pid, number: libc::c_long, result: i64) -> nix::Result<bool> {
+    let info = nix::sys::ptrace::syscall_info(id)?;
+    Ok(match info.op {
+        libc::PTRACE_SYSCALL_INFO_ENTRY => {
+            // SAFETY: the kernel says that it has filled in this part of the union.
+            let entry = unsafe { info.u.entry };
+            entry.nr == number as u64
+        }
+        libc::PTRACE_SYSCALL_INFO_EXIT => {
+            // SAFETY: as above.
+            let exit = unsafe { info.u.exit };
+            exit.sval == result
+        }
+        _ => false,
+    })
+}

@@ -22,8 +22,9 @@ pub const CLAIMS: &[Claim] = &[
         source: "ptrace(2), Syscall-stops",
         counter: "it was told to go on to the next signal (PTRACE_CONT)",
         check: linux!(|case| {
-            let (stops, _) = traced(case.pick(to_the_next_call, to_the_next_signal))?;
-            seen(stops >= 2 * CALLS, format!("{CALLS} calls, {stops} stops"))
+            let seen_of = traced(case.pick(to_the_next_call, to_the_next_signal))?;
+            let stops = seen_of.of_getppid;
+            seen(stops == 2 * CALLS, format!("{CALLS} calls, {stops} stops"))
         }),
     },
     Claim {
@@ -34,17 +35,28 @@ pub const CLAIMS: &[Claim] = &[
         source: "the kernel's ptrace_stop, which calls schedule()",
         counter: "it does not stop",
         check: linux!(|case| {
-            let (_, switches) = traced(case.pick(to_the_next_call, to_the_next_signal))?;
-            let many = switches >= 2 * CALLS as u64;
-            seen(many, format!("{CALLS} calls, {switches} switches"))
+            let Traced { stops, switches, .. } =
+                traced(case.pick(to_the_next_call, to_the_next_signal))?;
+            let all = switches == stops as u64 && stops > 1;
+            seen(all, format!("{stops} stops, {switches} switches"))
         }),
     },
 ];
 
-/// Traces a child that makes calls between two stops. How often it has stopped between them,
-/// and how often it has given its processor up.
+/// What was seen of a child that makes calls between two stops of its own, the second of which
+/// counts.
 #[cfg(target_os = "linux")]
-fn traced(go_on: fn(Pid) -> nix::Result<()>) -> Result<(usize, u64), Cannot> {
+struct Traced {
+    /// How often it has stopped.
+    stops: usize,
+    /// How often for getppid(2).
+    of_getppid: usize,
+    /// How often it has given its processor up by itself.
+    switches: u64,
+}
+
+#[cfg(target_os = "linux")]
+fn traced(go_on: fn(Pid) -> nix::Result<()>) -> Result<Traced, Cannot> {
     let id = raw::fork(|| {
         if ptrace::traceme().is_err() {
             return 1;
@@ -61,16 +73,18 @@ fn traced(go_on: fn(Pid) -> nix::Result<()>) -> Result<(usize, u64), Cannot> {
     }
     ptrace::setoptions(id, ptrace::Options::PTRACE_O_TRACESYSGOOD)?;
     let before = switches(id)?;
-    let mut stops = 0;
+    let (mut stops, mut of_getppid) = (1, 0);
     go_on(id)?;
+    let our_id = i64::from(getpid().as_raw());
     while let WaitStatus::PtraceSyscall(_) = waitpid(id, None)? {
         stops += 1;
+        of_getppid += usize::from(raw::is_about(id, libc::SYS_getppid, our_id)?);
         go_on(id)?;
     }
-    let after = switches(id)?;
+    let switches = switches(id)? - before;
     ptrace::kill(id)?;
     waitpid(id, None)?;
-    Ok((stops, after - before))
+    Ok(Traced { stops, of_getppid, switches })
 }
 
 #[cfg(target_os = "linux")]

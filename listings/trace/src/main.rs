@@ -30,7 +30,7 @@ mod program {
     use nix::sys::utsname::uname;
     use nix::unistd::Pid;
     use store::embedded::Embedded;
-    use trace::tracer::{Tracer, refused};
+    use trace::tracer::{Seen, Tracer, refused};
     use trace::{Trace, ask, timeline};
 
     /// Traces a server of this book while clients ask it, and draws who waited
@@ -38,8 +38,11 @@ mod program {
     #[command(version)]
     pub struct Flags {
         /// The server: a package of this book
-        #[arg(short, long, value_name = "NAME")]
-        package: String,
+        #[arg(short, long, value_name = "NAME", required_unless_present = "from")]
+        package: Option<String>,
+        /// Draw again what was recorded: the data of a trace
+        #[arg(long, conflicts_with = "package", value_name = "FILE")]
+        from: Option<PathBuf>,
         /// How many clients ask at about the same time
         #[arg(long, default_value = "3", value_name = "N")]
         clients: usize,
@@ -73,16 +76,34 @@ mod program {
     }
 
     pub fn run(flags: &Flags) -> Result<(), Failure> {
-        let program = build(&flags.package)?;
+        let (path, trace) = match (&flags.from, &flags.package) {
+            (Some(file), _) => (file.with_extension(""), recorded(file)?),
+            (None, Some(package)) => {
+                let name = flags.name.as_ref().unwrap_or(package);
+                (flags.out.join(name), new(flags, package)?)
+            }
+            (None, None) => unreachable!("clap wants one of them"),
+        };
+        write(&path, &trace).map_err(failed("cannot write"))?;
+        print!("{}", timeline::table(&trace));
+        println!("{}", path.with_extension("svg").display());
+        Ok(())
+    }
+
+    fn recorded(file: &Path) -> Result<Trace, Failure> {
+        let text = fs::read_to_string(file).map_err(failed("cannot read"))?;
+        serde_json::from_str(&text)
+            .map_err(|error| (flags::REFUSED, format!("{}: {error}", file.display())))
+    }
+
+    fn new(flags: &Flags, package: &str) -> Result<Trace, Failure> {
+        let program = build(package)?;
         let delay = Duration::from_millis(flags.store_delay);
         // Not a child of the server: its threads would stand in the drawing as well.
         let store = Embedded::start(delay, None).map_err(|line| (flags::FAILED, line))?;
-        let trace = traced(flags, &program, store.address())?;
-        let name = flags.name.as_deref().unwrap_or(&flags.package);
-        write(&flags.out, name, &trace).map_err(failed("cannot write"))?;
-        print!("{}", timeline::table(&trace));
-        println!("{}", flags.out.join(name).with_extension("svg").display());
-        Ok(())
+        let mut trace = traced(flags, &program, store.address())?;
+        trace.program = format!("{package} {}", flags.server.join(" ")).trim().to_owned();
+        Ok(trace)
     }
 
     /// The server's program, as cargo says when it has built it.
@@ -134,7 +155,7 @@ mod program {
             let _ = kill(server, Signal::SIGTERM);
             answers
         });
-        let (lanes, accepted) = tracer.run().map_err(failed("cannot trace"))?;
+        let Seen { lanes, accepted, .. } = tracer.run().map_err(failed("cannot trace"))?;
         let requests =
             asking.join().expect("it does not panic").map_err(failed("asking"))?;
         // ANCHOR_END: traced
@@ -143,9 +164,8 @@ mod program {
             let line = format!("{accepted} connections for {} requests", 2 * flags.clients);
             return Err((flags::FAILED, line));
         }
-        let flags_of_server = flags.server.join(" ");
         let mut trace = Trace {
-            program: format!("{} {flags_of_server}", flags.package).trim().to_owned(),
+            program: String::new(),
             asked: format!(
                 "{} clients, GET {}, a store that takes {} ms for each reply",
                 flags.clients, flags.path, flags.store_delay
@@ -162,12 +182,17 @@ mod program {
         Ok(trace)
     }
 
-    /// The data, the drawing, and the words.
-    fn write(folder: &Path, name: &str, trace: &Trace) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let file = |ending| folder.join(name).with_extension(ending);
-        fs::write(file("json"), trace.to_json()?)?;
-        fs::write(file("svg"), timeline::svg(trace, &format!("trace-{name}")))?;
-        fs::write(file("md"), timeline::words(trace))
+    /// The data, the drawing, and the words: files whose names differ in their endings.
+    fn write(path: &Path, trace: &Trace) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        fs::write(path.with_extension("json"), trace.to_json()?)?;
+        fs::write(
+            path.with_extension("svg"),
+            timeline::svg(trace, &format!("trace-{name}")),
+        )?;
+        fs::write(path.with_extension("md"), timeline::words(trace))
     }
 }

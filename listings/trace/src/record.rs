@@ -31,6 +31,7 @@ pub enum Stop {
 }
 
 /// What a call is about.
+// ANCHOR: about
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// This descriptor.
@@ -40,14 +41,17 @@ pub enum About {
     /// Neither.
     Nothing,
 }
+// ANCHOR_END: about
 
 /// What a thread is in the middle of.
 #[derive(Debug, Default)]
 struct Thread {
     lane: usize,
     process: usize,
-    /// Since when, and what the counters said.
+    /// The call that it is in, what it is about, and what the counters said at its entry.
     entered: Option<(Call, About, Counters)>,
+    /// How often it has stood still for us since then.
+    stops: u64,
     /// The request that it works for.
     serves: Option<usize>,
 }
@@ -83,8 +87,8 @@ impl Recorder {
         let name = name.to_owned();
         self.lanes.push(Lane { process: number + 1, name, calls: Vec::new() });
         let serves = parent.and_then(|parent| self.threads.get(&parent)?.serves);
-        let entered = None;
-        self.threads.insert(thread, Thread { lane, process: number, entered, serves });
+        let known = Thread { lane, process: number, entered: None, stops: 0, serves };
+        self.threads.insert(thread, known);
     }
     // ANCHOR_END: begins
 
@@ -95,17 +99,15 @@ impl Recorder {
         match stop {
             Stop::Enters { name, about } => {
                 let call = Call { name, begin: at, end: at, ..Call::default() };
-                known.entered = Some((call, about, counters));
+                (known.entered, known.stops) = (Some((call, about, counters)), 0);
             }
             Stop::Leaves(result) => {
                 let Some((mut call, about, before)) = known.entered.take() else {
                     return;
                 };
                 call.result = Some(result);
-                finish(&mut call, at, before, counters);
-                // One of the times is our own doing: to stop at the end is to give up a
-                // processor, too.
-                call.slept = call.slept.saturating_sub(1);
+                // To stand still for us is to give up a processor, too.
+                finish(&mut call, at, before, counters, known.stops + 1);
                 self.belongs(thread, &mut call, about);
                 let lane = self.threads[&thread].lane;
                 self.lanes[lane].calls.push(call);
@@ -147,37 +149,43 @@ impl Recorder {
     }
     // ANCHOR_END: belongs
 
-    /// A thread is gone: the call that it was in, its last, ends without a result.
-    pub fn gone(&mut self, thread: i32, at: f64) {
+    /// A thread stands still within a call.
+    pub fn has_stopped_once_more(&mut self, thread: i32) {
+        if let Some(known) = self.threads.get_mut(&thread) {
+            known.stops += 1;
+        }
+    }
+
+    /// A thread goes by the number of another one, which is gone (execve(2)).
+    pub fn goes_by(&mut self, thread: i32, number: i32, at: f64) {
+        self.gone(number, at, None);
+        if let Some(known) = self.threads.remove(&thread) {
+            self.threads.insert(number, known);
+        }
+    }
+
+    /// A thread is gone: the call that it was in, its last, ends without a result. `counters`
+    /// were read when it stood still for the last time, if it did.
+    pub fn gone(&mut self, thread: i32, at: f64, counters: Option<Counters>) {
         let Some(known) = self.threads.remove(&thread) else { return };
         if let Some((mut call, _, before)) = known.entered {
-            finish(&mut call, at, before, before);
+            finish(&mut call, at, before, counters.unwrap_or(before), known.stops);
             self.lanes[known.lane].calls.push(call);
         }
     }
 
-    /// What there is, at this time. Calls that have not ended end here; `counters` says what
-    /// the kernel has counted for a thread, if it is still there.
-    pub fn end(
-        mut self,
-        at: f64,
-        counters: impl Fn(i32) -> Option<Counters>,
-    ) -> (Vec<Lane>, usize) {
-        for (id, thread) in &mut self.threads {
-            if let Some((mut call, _, before)) = thread.entered.take() {
-                finish(&mut call, at, before, counters(*id).unwrap_or(before));
-                self.lanes[thread.lane].calls.push(call);
-            }
-        }
+    /// All calls, and how many connections were accepted.
+    pub fn end(self) -> (Vec<Lane>, usize) {
         (self.lanes, self.accepted)
     }
 }
 
-fn finish(call: &mut Call, at: f64, before: Counters, after: Counters) {
+/// A call is over. Of the times that its thread has gone to sleep, `ours` were for us.
+fn finish(call: &mut Call, at: f64, before: Counters, after: Counters, ours: u64) {
     call.end = at;
     call.ran = after.ran.saturating_sub(before.ran) as f64 / 1e3;
     call.queued = after.queued.saturating_sub(before.queued) as f64 / 1e3;
-    call.slept = after.slept.saturating_sub(before.slept);
+    call.slept = after.slept.saturating_sub(before.slept).saturating_sub(ours);
 }
 
 #[cfg(test)]
@@ -200,7 +208,7 @@ mod tests {
             recorder.stopped(*thread, enters, at, slept(5));
             recorder.stopped(*thread, Stop::Leaves(*result), at + 1000.0, slept(6));
         }
-        recorder.end(0.0, |_| None)
+        recorder.end()
     }
 
     fn whose(lane: &Lane) -> Vec<Option<usize>> {
@@ -247,33 +255,55 @@ mod tests {
     }
 
     #[test]
-    fn the_stop_at_the_end_is_no_sleep_and_a_call_without_end_ends_with_the_trace() {
+    fn our_stops_are_no_sleep() {
         let (lanes, _) = recorded(&[(10, "read", About::One(3), 1)]);
         let call = &lanes[0].calls[0];
         assert_eq!((call.slept, call.waited()), (0, 0.0));
 
+        // One that has made a thread has stopped for that as well, and another one has slept.
         let mut recorder = Recorder::default();
         recorder.begins(1, 1, None, "one");
-        let of = |ran, queued, slept| Counters { ran, queued, slept };
-        let accept = Stop::Enters { name: "accept4".into(), about: About::Anybody };
-        recorder.stopped(1, accept, 100.0, of(5_000, 0, 1));
-        recorder.stopped(2, Stop::Leaves(0), 100.0, of(0, 0, 0)); // nobody knows it
-        let (lanes, _) = recorder.end(400.0, |_| Some(of(25_000, 10_000, 2)));
-        let call = &lanes[0].calls[0];
-        assert_eq!((call.result, call.slept), (None, 1));
-        assert_eq!((call.ran, call.queued, call.waited()), (20.0, 10.0, 270.0));
+        let slept = |slept| Counters { slept, ..Counters::default() };
+        for (at, extra) in [(0.0, 0), (10.0, 1)] {
+            let clone = Stop::Enters { name: "clone3".into(), about: About::Nothing };
+            recorder.stopped(1, clone, at, slept(5));
+            recorder.has_stopped_once_more(1);
+            recorder.stopped(1, Stop::Leaves(2), at + 5.0, slept(7 + extra));
+        }
+        recorder.stopped(2, Stop::Leaves(0), 100.0, slept(0)); // nobody knows it
+        let (lanes, _) = recorder.end();
+        assert_eq!(lanes[0].calls.iter().map(|c| c.slept).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]
     fn the_last_call_of_a_thread_ends_with_the_thread() {
         let mut recorder = Recorder::default();
         recorder.begins(1, 1, None, "one");
-        let exit = Stop::Enters { name: "exit_group".into(), about: About::Nothing };
-        recorder.stopped(1, exit, 100.0, Counters::default());
-        recorder.gone(1, 150.0);
-        recorder.gone(1, 170.0);
-        let (lanes, _) = recorder.end(900.0, |_| None);
+        let of = |ran, queued, slept| Counters { ran, queued, slept };
+        let read = Stop::Enters { name: "read".into(), about: About::One(3) };
+        recorder.stopped(1, read, 100.0, of(5_000, 0, 1));
+        recorder.has_stopped_once_more(1);
+        recorder.gone(1, 400.0, Some(of(25_000, 10_000, 3)));
+        recorder.gone(1, 500.0, None);
+        let (lanes, _) = recorder.end();
         let call = &lanes[0].calls[0];
-        assert_eq!((lanes[0].calls.len(), call.end, call.result), (1, 150.0, None));
+        assert_eq!((lanes[0].calls.len(), call.result, call.slept), (1, None, 1));
+        assert_eq!((call.ran, call.queued, call.waited()), (20.0, 10.0, 270.0));
+    }
+
+    #[test]
+    fn who_becomes_another_program_goes_by_the_first_number() {
+        let mut recorder = Recorder::default();
+        recorder.begins(1, 1, None, "first");
+        recorder.begins(2, 1, Some(1), "second");
+        let enters = |name: &str| Stop::Enters { name: name.into(), about: About::Nothing };
+        recorder.stopped(1, enters("pause"), 0.0, Counters::default());
+        recorder.stopped(2, enters("execve"), 10.0, Counters::default());
+        recorder.goes_by(2, 1, 20.0);
+        recorder.stopped(1, Stop::Leaves(0), 30.0, Counters::default());
+        let (lanes, _) = recorder.end();
+        let calls = |lane: &Lane| (lane.calls[0].name.clone(), lane.calls[0].result);
+        assert_eq!(calls(&lanes[0]), ("pause".to_owned(), None));
+        assert_eq!(calls(&lanes[1]), ("execve".to_owned(), Some(0)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A lane for each thread, and one for each client above them. In a lane stand the system
 //! calls: a pale bar is a call in which the thread has waited, a solid one was worked off
-//! without waiting. Where nothing stands the thread ran its own code. Colours are requests.
+//! without waiting, and is as wide as can be seen, even if it was shorter. Colours are requests.
 
 use std::fmt::Write;
 
@@ -58,10 +58,13 @@ pub fn svg(trace: &Trace, id: &str) -> String {
     let server = 44.0 + clients * ROW;
     let axis = server + 28.0 + lanes.len() as f64 * ROW;
     let mut out = format!(
-        "<svg class=\"figure\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" \
-         aria-labelledby=\"{id}\" xmlns=\"http://www.w3.org/2000/svg\">\n\
+        "<svg class=\"figure timeline\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" \
+         aria-labelledby=\"{id}\" data-shows=\"{:.0} {:.0} {LEFT} {RIGHT}\" \
+         xmlns=\"http://www.w3.org/2000/svg\">\n\
          <title id=\"{id}\">{} clients and the threads of {}: who waits, and when</title>\n",
         axis + if idle.is_some() { 62.0 } else { 40.0 },
+        scale.from,
+        scale.to,
         trace.requests.len(),
         escaped(&trace.program),
     );
@@ -73,7 +76,9 @@ pub fn svg(trace: &Trace, id: &str) -> String {
         let (from, to) = (scale.x(request.asked), scale.x(request.answered));
         let waited = ms(request.answered - request.asked);
         let title = format!("client {} waits for {waited} ms", n + 1);
-        bar(&mut out, Some(n), true, (from, to, top), &title, &format!("{waited} ms"));
+        let times = (request.asked, request.answered);
+        let places = (from, to, top);
+        bar(&mut out, Some(n), true, times, places, &title, &format!("{waited} ms"));
     }
     text(&mut out, 4.0, server + 8.0, "the server", true);
     for (n, lane) in lanes.iter().enumerate() {
@@ -83,14 +88,8 @@ pub fn svg(trace: &Trace, id: &str) -> String {
         for call in lane.calls.iter().filter(|call| scale.shows(call)) {
             let (from, to) = (scale.x(call.begin), scale.x(call.end));
             let waits = call.waited() >= SHORT;
-            bar(
-                &mut out,
-                call.request,
-                waits,
-                (from, to, top),
-                &in_words(call),
-                &call.name,
-            );
+            let (times, places) = ((call.begin, call.end), (from, to, top));
+            bar(&mut out, call.request, waits, times, places, &in_words(call), &call.name);
         }
     }
     if let Some(idle) = idle {
@@ -143,23 +142,23 @@ fn label(lanes: &[&Lane], n: usize) -> String {
     }
 }
 
-/// Lines for the time, and what they say.
+/// Lines for the time, and what they say. `static/timeline.js` draws others when it zooms.
 fn grid(out: &mut String, scale: &Scale, axis: f64) {
     let whole = scale.to / 1e3;
     let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
     let step = steps.into_iter().find(|step| whole / step <= 8.0).unwrap_or(5000.0);
     let times = (0..).map(|n| f64::from(n) * step).take_while(|time| *time <= whole);
-    let mut lines = String::new();
+    let _ = writeln!(out, "<g class=\"ticks\" data-axis=\"{axis}\">");
     for time in times {
         let x = scale.x(time * 1e3);
-        let _ = write!(lines, "M{x:.1} 28V{axis:.1}");
+        let _ = writeln!(
+            out,
+            "<path d=\"M{x:.1} 28V{axis}\" stroke=\"currentColor\" stroke-opacity=\"0.25\"/>"
+        );
         text(out, x - LETTER * 0.5, axis + 18.0, &format!("{time:.0}"), false);
     }
+    out.push_str("</g>\n");
     text(out, RIGHT - 3.0 * LETTER, axis + 34.0, "ms", false);
-    let _ = writeln!(
-        out,
-        "<path d=\"{lines}\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\"0.25\"/>"
-    );
 }
 
 /// A bar: from, to and top. Pale with an outline if somebody waits, solid if not.
@@ -167,12 +166,13 @@ fn bar(
     out: &mut String,
     request: Option<usize>,
     waits: bool,
+    (begin, end): (f64, f64),
     (from, to, top): (f64, f64, f64),
     title: &str,
     label: &str,
 ) {
     let class = match request {
-        Some(n) => format!(" class=\"{}\"", ["request-1", "request-2", "request-3"][n % 3]),
+        Some(n) => format!(" request-{}", n % 4 + 1),
         None => String::new(),
     };
     let width = (to - from).max(if waits { 2.0 } else { 1.2 });
@@ -183,12 +183,15 @@ fn bar(
     };
     let _ = writeln!(
         out,
-        "<g{class}><title>{}</title><rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
-         height=\"{BAR}\" {look}/></g>",
+        "<g class=\"bar{class}\" data-at=\"{begin:.1} {end:.1}\" data-label=\"{}\"><title>{}</title>\
+         <rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\" {look}/></g>",
+        escaped(if waits { label } else { "" }),
         escaped(title)
     );
     if waits && width > label.len() as f64 * LETTER + 8.0 {
+        out.push_str("<g class=\"label\">");
         text(out, from + 5.0, top + 15.0, label, false);
+        out.push_str("</g>\n");
     }
 }
 
@@ -346,7 +349,7 @@ mod tests {
         ] {
             assert!(svg.contains(&format!(">{title}</title>")), "{title}\n{svg}");
         }
-        assert_eq!(svg.matches("class=\"request-1\"").count(), 3);
+        assert_eq!(svg.matches("class=\"bar request-1\"").count(), 3);
         assert!(svg.contains("one more thread waits in futex all the time"));
         assert!(!svg.contains("NaN"));
     }
@@ -374,7 +377,7 @@ mod tests {
     #[test]
     fn two_drawings_may_show_the_same_time() {
         let mut other = trace();
-        let x = |svg: &str| svg.split("<path d=\"").nth(1).map(str::to_owned);
+        let x = |svg: &str| svg.split("<path d=\"").nth(2).map(str::to_owned);
         let alone = x(&svg(&other, "a"));
         other.span = 400.0;
         assert_ne!(alone, x(&svg(&other, "a")), "half as wide");

@@ -5,20 +5,19 @@
     reason = "a child asks to be traced between fork and exec, and what the kernel says of a stop is a union"
 )]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Instant;
 
+use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use crate::{About, Lane, Recorder, Stop, counters};
+use crate::{About, Counters, Lane, Recorder, Stop, counters};
 
 /// A program that is traced, by the thread that has started it and by no other.
 #[derive(Debug)]
@@ -27,10 +26,36 @@ pub struct Tracer {
     /// What times are counted from.
     zero: Instant,
     recorder: Recorder,
-    /// Threads that have stopped once.
-    seen: HashSet<Pid>,
-    /// Who has made a thread that has not stopped yet.
-    parents: HashMap<Pid, Pid>,
+    /// The threads that we know of.
+    known: HashSet<Pid>,
+    /// New threads of which we have heard, and whose first stop has not come.
+    due: HashSet<Pid>,
+    /// New threads that stand still already, and of which we have not heard.
+    early: HashSet<Pid>,
+}
+
+/// What was seen of a program, from its beginning to its end.
+#[derive(Debug)]
+pub struct Seen {
+    /// All threads, with all their calls.
+    pub lanes: Vec<Lane>,
+    /// How many connections were accepted.
+    pub accepted: usize,
+    /// How its first process has ended, as wait(2) says it; 0: well.
+    pub status: i32,
+}
+
+/// What wait(2) says of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halt {
+    /// It is gone, with this status.
+    Gone(c_int),
+    /// It stands still at the entry of a call, or at its end.
+    Call,
+    /// It stands still within a call, which has made another thread or program.
+    Event(c_int),
+    /// It stands still before a signal is delivered.
+    Signal(c_int),
 }
 
 impl Tracer {
@@ -46,27 +71,26 @@ impl Tracer {
         unsafe { command.pre_exec(|| ptrace::traceme().map_err(io::Error::from)) };
         let child = command.spawn()?;
         let first = Pid::from_raw(child.id() as i32);
-        // A traced program stops at exec(2), with SIGTRAP.
-        waitpid(first, Some(WaitPidFlag::__WALL))?;
+        // A traced program stops at exec(2).
+        wait(first.as_raw())?;
+        // SYSGOOD: a stop at a call can be told from one for SIGTRAP. EXITKILL: they end with
+        // us. The others: whoever is made by a traced thread is traced as well.
         let options = Options::PTRACE_O_TRACESYSGOOD
             | Options::PTRACE_O_TRACECLONE
             | Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACEVFORK
             | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_TRACEEXIT
             | Options::PTRACE_O_EXITKILL;
         ptrace::setoptions(first, options)?;
-        let mut tracer = Self {
-            child,
-            zero: Instant::now(),
-            recorder: Recorder::default(),
-            seen: HashSet::new(),
-            parents: HashMap::new(),
-        };
-        tracer.begins(first)?;
-        ptrace::syscall(first, None)?;
+        // ANCHOR_END: start
+        let (known, due, early) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (zero, recorder) = (Instant::now(), Recorder::default());
+        let mut tracer = Self { child, zero, recorder, known, due, early };
+        tracer.begins(first, None);
+        go_on(first, 0)?;
         Ok(tracer)
     }
-    // ANCHOR_END: start
 
     /// The program, whose output is to be read by somebody else.
     pub fn child(&mut self) -> &mut Child {
@@ -79,107 +103,124 @@ impl Tracer {
     }
 
     /// Lets the program run, and looks on, until it has ended with all its threads and
-    /// children. Returns what was seen, and how many connections were accepted.
+    /// children.
     ///
     /// # Errors
     /// What ptrace(2) and wait(2) answer, where it is our mistake.
-    // ANCHOR: run
-    pub fn run(mut self) -> io::Result<(Vec<Lane>, usize)> {
-        loop {
-            // Children of ours that nobody traces are left to those who have started them.
-            let status = match waitpid(None, Some(WaitPidFlag::__WALL)) {
-                Ok(status) => status,
-                Err(Errno::ECHILD) => break,
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
+    pub fn run(mut self) -> io::Result<Seen> {
+        let first = Pid::from_raw(self.child.id() as i32);
+        let mut status = 0;
+        while !self.known.is_empty() || !self.early.is_empty() {
+            let (thread, halt) = match wait(-1) {
+                Ok(halted) => halted,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
             };
-            match self.look(status) {
+            if let (Halt::Gone(how), true) = (halt, thread == first) {
+                status = how;
+            }
+            match self.look(thread, halt) {
                 // It was killed while it stood still.
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error.into()),
             }
-            if self.seen.is_empty() {
-                break;
-            }
         }
-        let end = self.now();
-        Ok(self.recorder.end(end, |thread| counters::of(thread).ok()))
+        let (lanes, accepted) = self.recorder.end();
+        Ok(Seen { lanes, accepted, status })
     }
-    // ANCHOR_END: run
 
     /// One thread stands still, or is gone: looks, and lets it go on.
     // ANCHOR: look
-    fn look(&mut self, status: WaitStatus) -> nix::Result<()> {
-        match status {
-            WaitStatus::PtraceSyscall(thread) => {
-                self.call(thread)?;
-                ptrace::syscall(thread, None)
+    fn look(&mut self, thread: Pid, halt: Halt) -> nix::Result<()> {
+        match halt {
+            Halt::Call => self.call(thread)?,
+            Halt::Event(event) => self.event(thread, event)?,
+            // A new thread begins with SIGSTOP, so that it does nothing before it is traced.
+            // Until we hear who has made it, it stands.
+            Halt::Signal(_) if !self.known.contains(&thread) => {
+                self.early.insert(thread);
+                return Ok(());
             }
-            // It is another program now. (Unasked, the kernel would say so by SIGTRAP.)
-            WaitStatus::PtraceEvent(thread, _, libc::PTRACE_EVENT_EXEC) => {
-                ptrace::syscall(thread, None)
+            Halt::Signal(libc::SIGSTOP) if self.due.remove(&thread) => {}
+            Halt::Signal(signal) => return go_on(thread, signal),
+            Halt::Gone(_) => {
+                let now = self.now();
+                self.recorder.gone(thread.as_raw(), now, None);
+                self.known.remove(&thread);
+                self.due.remove(&thread);
+                return Ok(());
             }
-            // It has made another one, which may have stopped before we hear of it.
-            WaitStatus::PtraceEvent(thread, _, _) => {
-                let made = Pid::from_raw(ptrace::getevent(thread)? as i32);
-                if !self.seen.contains(&made) {
-                    self.parents.insert(made, thread);
-                }
-                ptrace::syscall(thread, None)
-            }
-            WaitStatus::Stopped(thread, signal) => {
-                let is_new = !self.seen.contains(&thread);
-                if is_new {
-                    self.begins(thread).map_err(|_| Errno::ESRCH)?;
-                }
-                // A new one begins with a stop that nobody has asked for.
-                let signal = Some(signal).filter(|s| !(is_new && *s == Signal::SIGSTOP));
-                ptrace::syscall(thread, signal)
-            }
-            WaitStatus::Exited(thread, _) | WaitStatus::Signaled(thread, ..) => {
-                self.seen.remove(&thread);
-                self.recorder.gone(thread.as_raw(), self.now());
-                Ok(())
-            }
-            _ => Ok(()),
         }
+        go_on(thread, 0)
     }
     // ANCHOR_END: look
 
-    fn begins(&mut self, thread: Pid) -> io::Result<()> {
-        let (process, name) = counters::identity(thread.as_raw())?;
-        self.seen.insert(thread);
-        let parent = self.parents.remove(&thread).map(Pid::as_raw);
-        self.recorder.begins(thread.as_raw(), process, parent, &name);
+    /// A thread has made another one, has become another program, or ends.
+    fn event(&mut self, thread: Pid, event: c_int) -> nix::Result<()> {
+        let (now, other) = (self.now(), Pid::from_raw(ptrace::getevent(thread)? as i32));
+        self.recorder.has_stopped_once_more(thread.as_raw());
+        match event {
+            libc::PTRACE_EVENT_CLONE
+            | libc::PTRACE_EVENT_FORK
+            | libc::PTRACE_EVENT_VFORK => {
+                // While its maker stands: what is open now, is open in both.
+                self.begins(other, Some(thread));
+                match self.early.remove(&other) {
+                    true => go_on(other, 0)?,
+                    false => drop(self.due.insert(other)),
+                }
+            }
+            // All other threads are gone. This one goes by the first one's number now.
+            libc::PTRACE_EVENT_EXEC if other != thread => {
+                self.recorder.goes_by(other.as_raw(), thread.as_raw(), now);
+                self.known.remove(&other);
+            }
+            libc::PTRACE_EVENT_EXIT => {
+                let counters = count(thread)?;
+                self.recorder.gone(thread.as_raw(), now, Some(counters));
+            }
+            _ => {}
+        }
         Ok(())
     }
 
-    /// A thread enters a call, or leaves it.
+    fn begins(&mut self, thread: Pid, maker: Option<Pid>) {
+        self.known.insert(thread);
+        // If it is gone already, nothing will be seen of it.
+        if let Ok((process, name)) = counters::identity(thread.as_raw()) {
+            let maker = maker.map(Pid::as_raw);
+            self.recorder.begins(thread.as_raw(), process, maker, &name);
+        }
+    }
+
+    /// A thread enters a call, or leaves it. What we do ourselves is to be outside: at the end
+    /// we look at the clock first, and at the entry last.
     // ANCHOR: call
     fn call(&mut self, thread: Pid) -> nix::Result<()> {
+        let woken = self.now();
+        // It has stopped, and may still have its processor. This waits until it has not.
         let info = ptrace::syscall_info(thread)?;
-        let counters = counters::of(thread.as_raw()).map_err(|_| Errno::ESRCH)?;
-        let stop = match info.op {
+        let counters = count(thread)?;
+        match info.op {
             libc::PTRACE_SYSCALL_INFO_ENTRY => {
                 // SAFETY: the kernel says that it has filled in this part of the union.
                 let entry = unsafe { info.u.entry };
-                let (number, args) = (entry.nr as usize, entry.args);
-                let name = match Sysno::new(number) {
+                let name = match Sysno::new(entry.nr as usize) {
                     Some(call) => call.name().to_owned(),
-                    None => format!("call {number}"),
+                    None => format!("call {}", entry.nr),
                 };
-                let about = about(&name, &args);
-                Stop::Enters { name, about }
+                let about = about(&name, &entry.args);
+                let enters = Stop::Enters { name, about };
+                self.recorder.stopped(thread.as_raw(), enters, self.now(), counters);
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
                 // SAFETY: as above.
                 let exit = unsafe { info.u.exit };
-                Stop::Leaves(exit.sval)
+                let leaves = Stop::Leaves(exit.sval);
+                self.recorder.stopped(thread.as_raw(), leaves, woken, counters);
             }
-            _ => return Ok(()),
-        };
-        let at = self.now();
-        self.recorder.stopped(thread.as_raw(), stop, at, counters);
+            _ => {}
+        }
         Ok(())
     }
     // ANCHOR_END: call
@@ -189,10 +230,43 @@ impl Tracer {
     }
 }
 
+/// The counters of a thread that stands still, unless it was killed meanwhile.
+fn count(thread: Pid) -> nix::Result<Counters> {
+    counters::of(thread.as_raw()).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Errno::ESRCH,
+        _ => error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+    })
+}
+
+/// Waits until a thread stands still or is gone: this one, or any (-1). (nix knows no real-time
+/// signals, with which a thread may stop as well.)
+fn wait(id: c_int) -> io::Result<(Pid, Halt)> {
+    let mut status = 0;
+    // SAFETY: the kernel writes an integer there, which is ours, until it returns.
+    let thread = unsafe { libc::waitpid(id, &mut status, libc::__WALL) };
+    let halt = match libc::WIFSTOPPED(status).then(|| libc::WSTOPSIG(status)) {
+        None => Halt::Gone(status),
+        Some(signal) if signal == libc::SIGTRAP | 0x80 => Halt::Call,
+        Some(libc::SIGTRAP) if status >> 16 != 0 => Halt::Event(status >> 16),
+        Some(signal) => Halt::Signal(signal),
+    };
+    Ok((Pid::from_raw(Errno::result(thread)?), halt))
+}
+
+/// Lets a thread go on to its next call, with a signal, or with none (0).
+fn go_on(thread: Pid, signal: c_int) -> nix::Result<()> {
+    let (nowhere, signal) = (std::ptr::null_mut::<libc::c_void>(), signal as usize);
+    let signal = std::ptr::without_provenance_mut::<libc::c_void>(signal);
+    // SAFETY: this request takes two numbers, and no memory.
+    let done =
+        unsafe { libc::ptrace(libc::PTRACE_SYSCALL, thread.as_raw(), nowhere, signal) };
+    Errno::result(done).map(drop)
+}
+
 /// A program that may not be traced, in one line: what, why, and what to do.
 pub fn refused(error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
+    let why = match error.raw_os_error() {
+        Some(libc::EPERM) => {
             ": a seccomp filter (containers have one) or kernel.yama.ptrace_scope forbids it; \
              run outside the container, or look at the recorded timelines"
         }

@@ -18,7 +18,7 @@ fn what_the_book_shows_is_drawn_from_what_was_recorded() {
             path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
         let text = |ending| fs::read_to_string(path.with_extension(ending)).expect("text");
         let trace: Trace = serde_json::from_str(&text("json")).expect("a trace");
-        let again = "cargo trace -p NAME --span 320 --out static/recorded-traces";
+        let again = "cargo trace --from static/recorded-traces/NAME.json";
         let id = format!("trace-{name}");
         assert!(text("svg") == timeline::svg(&trace, &id), "{name}.svg: {again}");
         assert!(text("md") == timeline::words(&trace), "{name}.md: {again}");

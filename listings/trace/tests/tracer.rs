@@ -6,6 +6,8 @@ mod confined;
 
 use std::process::{Command, Output};
 
+use trace::tracer::Tracer;
+
 fn look_on() -> Command {
     Command::new(env!("CARGO_BIN_EXE_look-on"))
 }
@@ -33,6 +35,26 @@ fn every_call_is_counted_in_threads_and_children_and_only_one_has_slept() {
     let waited = printed.split_once("waited ").and_then(|(_, rest)| rest.split_once(" ms"));
     let waited: f64 = waited.and_then(|(number, _)| number.parse().ok()).expect(&printed);
     assert!(waited >= 45.0, "{printed}");
+}
+
+/// Of a call that makes a thread or a program, the stops for us are more than one.
+#[test]
+fn what_is_made_and_what_ends_in_the_middle_of_a_call_is_counted_right() {
+    match Tracer::start(look_on().arg("be-ended")) {
+        Err(error) => flags::skipped(format_args!("a thread that dies in a call: {error}")),
+        Ok(tracer) => {
+            let seen = tracer.run().expect("it is traced");
+            assert_eq!(seen.status >> 8, 3, "it has ended as it wanted to");
+            let [_, thread] = &seen.lanes[..] else { panic!("{:?}", seen.lanes.len()) };
+            let last = thread.calls.last().expect("a call");
+            assert_eq!((last.name.as_str(), last.result, last.slept), ("read", None, 1));
+            assert!(last.waited() > 50_000.0, "{last:?}");
+            let calls = || seen.lanes.iter().flat_map(|lane| &lane.calls);
+            let made =
+                |name: &'static str| calls().filter(move |c| c.name.starts_with(name));
+            assert!(made("clone").count() > 0 && made("clone").all(|c| c.slept == 0));
+        }
+    }
 }
 
 #[test]
