@@ -59,9 +59,10 @@
             ticks.replaceChildren();
             for (let n = Math.ceil(Math.max(0, shown[0] / 1e3) / step); n * step <= shown[1] / 1e3; n += 1) {
                 const place = x(n * step * 1e3);
+                const says = String(Number((n * step).toFixed(3)));
                 ticks.append(
                     draw("path", { d: `M${place.toFixed(1)} 28V${axis}`, stroke: "currentColor", "stroke-opacity": 0.25 }),
-                    write(place - LETTER / 2, axis + 18, String(Number((n * step).toFixed(3)))),
+                    write(place - (LETTER / 2) * says.length, axis + 18, says),
                 );
             }
         }

@@ -136,7 +136,7 @@ fn label(lanes: &[&Lane], n: usize) -> String {
     processes.sort_unstable();
     processes.dedup();
     match (lanes.len(), processes.binary_search(&lanes[n].process)) {
-        (1, _) => "its one thread".to_owned(),
+        (1, _) => "one thread".to_owned(),
         (_, Ok(number)) if processes.len() > 1 => format!("process {}", number + 1),
         _ => format!("thread {}", n + 1),
     }
@@ -155,7 +155,8 @@ fn grid(out: &mut String, scale: &Scale, axis: f64) {
             out,
             "<path d=\"M{x:.1} 28V{axis}\" stroke=\"currentColor\" stroke-opacity=\"0.25\"/>"
         );
-        text(out, x - LETTER * 0.5, axis + 18.0, &format!("{time:.0}"), false);
+        let says = format!("{time:.0}");
+        text(out, x - LETTER * 0.5 * says.len() as f64, axis + 18.0, &says, false);
     }
     out.push_str("</g>\n");
     text(out, RIGHT - 3.0 * LETTER, axis + 34.0, "ms", false);
@@ -358,7 +359,7 @@ mod tests {
     fn the_words_and_the_table_have_the_same_facts() {
         assert_eq!(
             words(&trace()),
-            "2 clients ask at about the same time, and wait for 100, 199 ms. Its one thread \
+            "2 clients ask at about the same time, and wait for 100, 199 ms. One thread \
              makes 1 call without waiting, and waits in `read` \
              for client 1 (99 ms, from 0 on), `read` for client 2 (100 ms, from 100 on). One \
              more thread waits in futex all the time.\n"
@@ -367,7 +368,7 @@ mod tests {
             table(&trace()),
             "client 1:         0 to  100 ms\n\
              client 2:         2 to  201 ms\n\
-             its one thread: 4 calls\n  \
+             one thread: 4 calls\n  \
              read            0 to   99 ms  client 1\n  \
              read          100 to  200 ms  client 2\n\
              one more thread waits in futex all the time\n"

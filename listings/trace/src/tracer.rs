@@ -238,12 +238,13 @@ fn count(thread: Pid) -> nix::Result<Counters> {
     })
 }
 
-/// Waits until a thread stands still or is gone: this one, or any (-1). (nix knows no real-time
-/// signals, with which a thread may stop as well.)
+/// Waits until a thread stands still or is gone: this one, or any that we trace (-1); not the
+/// children of other threads of ours. (nix knows no real-time signals, with which a thread may
+/// stop as well.)
 fn wait(id: c_int) -> io::Result<(Pid, Halt)> {
-    let mut status = 0;
+    let (mut status, flags) = (0, libc::__WALL | libc::__WNOTHREAD);
     // SAFETY: the kernel writes an integer there, which is ours, until it returns.
-    let thread = unsafe { libc::waitpid(id, &mut status, libc::__WALL) };
+    let thread = unsafe { libc::waitpid(id, &mut status, flags) };
     let halt = match libc::WIFSTOPPED(status).then(|| libc::WSTOPSIG(status)) {
         None => Halt::Gone(status),
         Some(signal) if signal == libc::SIGTRAP | 0x80 => Halt::Call,
