@@ -18,7 +18,7 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cargo run --quiet --package book -- build --dest "$work/own" >/dev/null
+cargo run --quiet --bin book -- build --dest "$work/own" >/dev/null
 mdbook build --dest-dir "$work/stock" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 
 if grep -rqs '<pre class="mermaid">' "$work/stock" --include='*.html'; then

@@ -14,15 +14,15 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" > "$work/log" & redis=$!
 for _ in $(seq 50); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.1; done
 
-WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet -p store --test redis
-for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor; do
-  WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p "$server" --test conformance -- \
-    injected against_nginx
-done
+# Of the whole workspace, as `cargo test` has built it: of one package, its dependencies would be built once more, with fewer
+# features.
+WHO_WAITS_REDIS=127.0.0.1:$port cargo test --quiet --workspace --test redis
+WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet --workspace --test conformance -- \
+  injected against_nginx
 # The same tools against servers that are wrong on purpose: what they inject is caught.
-WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet -p conformance --test wrong -- injected against_nginx
+WHO_WAITS_STRACE=strace WHO_WAITS_NGINX=$(command -v nginx) cargo test --quiet --workspace --test wrong -- injected against_nginx
 # The index of system calls has every call that the programs make.
-WHO_WAITS_STRACE=strace cargo test --quiet -p aids --test traced
+WHO_WAITS_STRACE=strace cargo test --quiet --workspace --test traced
 # The simulator shows what the loops do.
-cargo run --quiet -p aids --bin record-steps -- --check
-cargo run --quiet -p conformance -- matrix --check
+cargo run --quiet --bin record-steps -- --check
+cargo run --quiet --bin conformance -- matrix --check
