@@ -58,8 +58,7 @@ impl<F> Response<F> {
         let value = value.as_ref();
         let breaks = [name, value].iter().any(|part| part.contains(['\r', '\n']));
         assert!(!breaks, "a line end in the field {name}");
-        // Every response has half a dozen of them: copied, they cost a third of what they
-        // cost by way of `write!`.
+        // Every response has half a dozen of them, and `write!` showed in a profile.
         for part in [name, ": ", value, "\r\n"] {
             self.fields.extend_from_slice(part.as_bytes());
         }

@@ -146,8 +146,9 @@ impl Tracer {
             Halt::Gone(_) => {
                 let now = self.now();
                 self.recorder.gone(thread.as_raw(), now, None);
-                self.known.remove(&thread);
-                self.due.remove(&thread);
+                for list in [&mut self.known, &mut self.due, &mut self.early] {
+                    list.remove(&thread);
+                }
                 return Ok(());
             }
         }
@@ -164,10 +165,12 @@ impl Tracer {
             | libc::PTRACE_EVENT_FORK
             | libc::PTRACE_EVENT_VFORK => {
                 // While its maker stands: what is open now, is open in both.
-                self.begins(other, Some(thread));
-                match self.early.remove(&other) {
-                    true => go_on(other, 0)?,
-                    false => drop(self.due.insert(other)),
+                let is_there = self.begins(other, Some(thread));
+                if self.early.remove(&other) {
+                    // If it was killed meanwhile, its maker is to go on all the same.
+                    let _ = go_on(other, 0);
+                } else if is_there {
+                    self.due.insert(other);
                 }
             }
             // All other threads are gone. This one goes by the first one's number now.
@@ -184,13 +187,12 @@ impl Tracer {
         Ok(())
     }
 
-    fn begins(&mut self, thread: Pid, maker: Option<Pid>) {
-        self.known.insert(thread);
-        // If it is gone already, nothing will be seen of it.
-        if let Ok((process, name)) = counters::identity(thread.as_raw()) {
-            let maker = maker.map(Pid::as_raw);
-            self.recorder.begins(thread.as_raw(), process, maker, &name);
-        }
+    /// Whether it is there. One that is gone already, and was waited for, will not be heard of
+    /// any more.
+    fn begins(&mut self, thread: Pid, maker: Option<Pid>) -> bool {
+        let Ok((process, name)) = counters::identity(thread.as_raw()) else { return false };
+        self.recorder.begins(thread.as_raw(), process, maker.map(Pid::as_raw), &name);
+        self.known.insert(thread)
     }
 
     /// A thread enters a call, or leaves it. What we do ourselves is to be outside: at the end
