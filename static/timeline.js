@@ -130,9 +130,8 @@
             if (event.ctrlKey || event.altKey || event.metaKey || !Object.hasOwn(keys, event.key)) {
                 return;
             }
-            // Nothing else on the page is to hear of it: arrows turn pages there.
+            // The page is not to scroll. (It turns by these keys only when nothing has the focus.)
             event.preventDefault();
-            event.stopPropagation();
             keys[event.key]();
         });
         for (const bar of bars) {
