@@ -249,7 +249,10 @@ impl House {
                 if !again && !is_readable(stream) {
                     guest.expired(Now::read());
                 }
-                let stops = self.stop.came();
+                let stops = match self.by {
+                    By::Thread => self.stop.is_known(),
+                    _ => self.stop.came(),
+                };
                 if stops && self.fault == Some(Fault::LeavesClient) {
                     guest.fail();
                 }

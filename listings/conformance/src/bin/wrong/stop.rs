@@ -27,11 +27,18 @@ impl Stop {
         self.0.as_fd()
     }
 
-    /// Whether one came.
+    /// Whether one came. Takes it, so that whoever waits for the descriptor must be the one
+    /// who asks: another would take it away between the wakeup and poll(2)'s second look, and
+    /// poll would sleep on.
     pub fn came(&self) -> bool {
         if matches!(self.0.read_signal(), Ok(Some(_))) {
             STOPPING.store(true, Ordering::SeqCst);
         }
+        STOPPING.load(Ordering::SeqCst)
+    }
+
+    /// Whether one was taken already.
+    pub fn is_known(&self) -> bool {
         STOPPING.load(Ordering::SeqCst)
     }
 }
