@@ -1,4 +1,4 @@
-// The Run button under an output block that a listing made.
+// The Run button under an output block that a listing made; and Trace beside it, where the listing is a server.
 //
 // The book's own server (`cargo book`) puts a token into the pages that it serves. A page without it is a page of the
 // static site: there the recorded output stands alone, and this script does nothing.
@@ -8,6 +8,8 @@
     if (!token) {
         return;
     }
+    // The runs whose servers can be traced.
+    const traced = new Set(document.querySelector('meta[name="traced-runs"]')?.content.split(" "));
     // A server prints for half an hour; a page shows the end of it.
     const LINES = 1000;
 
@@ -56,30 +58,35 @@
         const box = make("div", "run");
         const bar = make("div", "run-bar");
         const go = make("button", "run-button", "Run");
+        const look = make("button", "run-button", "Trace");
         const stop = make("button", "run-button", "Stop");
         const status = make("span", "run-status");
-        go.type = stop.type = "button";
+        go.type = look.type = stop.type = "button";
         go.setAttribute("aria-label", `Run ${name} on this machine`);
+        look.setAttribute("aria-label", `Trace ${name} on this machine, and draw who waits`);
         stop.setAttribute("aria-label", `Stop ${name}`);
         status.setAttribute("role", "status");
         // Counts beside the status: one who listens is not to hear every second.
         const clock = make("span", "run-clock");
         clock.setAttribute("aria-hidden", "true");
         stop.hidden = true;
-        bar.append(go, stop, status, clock);
+        look.hidden = !traced.has(name);
+        bar.append(go, look, stop, status, clock);
 
         const live = make("div", "run-live");
         const label = make("p", "run-label");
         const at = make("div", "run-at");
+        const drawing = make("figure", "run-drawing");
         const output = make("pre", "run-output");
         const text = make("code", "run-lines");
         live.hidden = true;
         at.hidden = true;
+        drawing.hidden = true;
         output.tabIndex = 0;
         output.setAttribute("role", "region");
         output.setAttribute("aria-label", `Output of ${name} on this machine`);
         output.append(text);
-        live.append(label, at, output);
+        live.append(label, at, ...(traced.has(name) ? [drawing] : []), output);
         box.append(bar, live);
         const both = make("div", "runnable");
         recorded.replaceWith(both);
@@ -137,6 +144,15 @@
             at.hidden = false;
         }
 
+        // The drawing, of which static/timeline.js makes one that can be asked. What was printed below it has the same facts.
+        function drawn(event) {
+            const parsed = new DOMParser().parseFromString(event.svg, "image/svg+xml").documentElement;
+            const caption = "Pale: a call in which the thread waits. Solid: one that it works through. Colours are clients.";
+            drawing.replaceChildren(document.importNode(parsed, true), make("figcaption", "", caption));
+            drawing.hidden = false;
+            drawing.firstElementChild.dispatchEvent(new CustomEvent("timeline-drawn", { bubbles: true }));
+        }
+
         function told(event) {
             switch (event.event) {
             case "accepted":
@@ -164,6 +180,9 @@
                 listening(event);
                 status.textContent = "listening";
                 break;
+            case "drawn":
+                drawn(event);
+                break;
             case "ended":
                 status.textContent = event.ms ? `${event.how}, after ${seconds(event.ms)}` : event.how;
                 status.classList.toggle("run-failed", !event.ok);
@@ -172,12 +191,14 @@
             }
         }
 
-        async function run() {
-            const hadFocus = go === document.activeElement;
+        async function run(button = go, path = "/api/run") {
+            const hadFocus = button === document.activeElement;
             id = null;
             dropped = 0;
             text.replaceChildren();
             at.hidden = true;
+            drawing.hidden = true;
+            drawing.replaceChildren();
             live.hidden = false;
             output.hidden = true;
             label.textContent = "";
@@ -189,10 +210,10 @@
             if (hadFocus) {
                 stop.focus();
             }
-            go.hidden = true;
+            go.hidden = look.hidden = true;
             count(+1);
             try {
-                const response = await post("/api/run", { name });
+                const response = await post(path, { name });
                 if (response.ok) {
                     await lines(response, told);
                     if (id !== "ended") {
@@ -202,7 +223,7 @@
                     throw new Error((await response.text()).trim() || `the book's server answers ${response.status}`);
                 }
             } catch (error) {
-                status.textContent = `not run: ${error.message}`;
+                status.textContent = `not ${button === go ? "run" : "traced"}: ${error.message}`;
                 status.classList.add("run-failed");
             }
             stopCounting();
@@ -215,12 +236,14 @@
             const focus = stop === document.activeElement;
             stop.hidden = true;
             go.hidden = false;
+            look.hidden = !traced.has(name);
             if (focus) {
-                go.focus();
+                button.focus();
             }
         }
 
-        go.addEventListener("click", run);
+        go.addEventListener("click", () => run());
+        look.addEventListener("click", () => run(look, "/api/trace"));
 
         stop.addEventListener("click", () => {
             if (id) {

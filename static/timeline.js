@@ -1,4 +1,5 @@
-// Timelines: a bar that is pointed at, or reached with the arrow keys, says what it is; + and - zoom.
+// Timelines: a bar that is pointed at, or reached with the arrow keys, says what it is, and which line of a listing has made
+// the call; + and - zoom. A drawing that is added later says so with an event, `timeline-drawn`, and is equipped then.
 //
 // Without script, on paper, and on the page of all chapters the drawing stands alone; each bar has its title.
 "use strict";
@@ -13,8 +14,16 @@
         element.textContent = content;
         return element;
     }
-    const write = (x, y, content) =>
-        draw("text", { x: x.toFixed(1), y, fill: "currentColor", "font-family": "inherit", "font-size": 14 }, content);
+    const write = (x, y, content, size = 14) =>
+        draw("text", { x: x.toFixed(1), y, fill: "currentColor", "font-family": "inherit", "font-size": size }, content);
+
+    // Where a line stands in the pages of sources, if the book has such a page: the table of contents knows.
+    function source(line) {
+        const [, name, file] = line?.match(/^listings\/([^/]+)\/(.+):\d+$/) ?? [];
+        const page = `${document.documentElement.dataset.root ?? ""}sources/${name}.html`;
+        const known = [...document.querySelectorAll("#book-contents a")].some((link) => link.getAttribute("href") === page);
+        return known ? `${page}#${file.replaceAll("/", "-")}` : null;
+    }
 
     function equip(svg) {
         const [first, last, left, right] = svg.dataset.shows.split(" ").map(Number);
@@ -23,12 +32,17 @@
         const bars = [...svg.querySelectorAll(".bar")].map((bar) => {
             const [begin, end] = bar.dataset.at.split(" ").map(Number);
             const rect = bar.querySelector("rect");
-            return { bar, rect, begin, end, top: Number(rect.getAttribute("y")), label: bar.dataset.label };
+            // Completions of an operation that goes on.
+            const marks = [...bar.querySelectorAll(".mark")].map((mark) => [mark, Number(mark.dataset.time)]);
+            const [top, height] = ["y", "height"].map((name) => Number(rect.getAttribute(name)));
+            return { bar, rect, begin, end, marks, top, height, label: bar.dataset.label };
         });
         svg.querySelectorAll(".label").forEach((label) => label.remove());
         const rows = [...new Set(bars.map(({ top }) => top))].map((top) => bars.filter((bar) => bar.top === top));
         let shown = [first, last];
         let chosen = null;
+        // By a click: then the pointer can go to the link without choosing another one on its way.
+        let held = false;
 
         const x = (time) => {
             const part = (time - shown[0]) / (shown[1] - shown[0]);
@@ -36,7 +50,7 @@
         };
 
         function redraw() {
-            for (const { bar, rect, begin, end, top, label } of bars) {
+            for (const { bar, rect, begin, end, marks, top, height, label } of bars) {
                 bar.querySelector("text")?.remove();
                 const out = end <= shown[0] || begin >= shown[1];
                 if (out) {
@@ -47,8 +61,12 @@
                 const width = Math.max(x(end) - x(begin), label ? 2 : 1.2);
                 rect.setAttribute("x", x(begin).toFixed(1));
                 rect.setAttribute("width", width.toFixed(1));
+                for (const [mark, time] of marks) {
+                    mark.setAttribute("d", `M${x(time).toFixed(1)} ${top}v${height}`);
+                    mark.setAttribute("display", time < shown[0] || time > shown[1] ? "none" : "inline");
+                }
                 if (label && width > label.length * LETTER + 8) {
-                    const text = write(x(begin) + 5, top + 15, label);
+                    const text = height < 20 ? write(x(begin) + 5, top + 11.5, label, 12) : write(x(begin) + 5, top + 15, label);
                     // In the colour of the page, not of the request.
                     text.setAttribute("fill", "var(--ink)");
                     bar.append(text);
@@ -70,14 +88,34 @@
         const says = document.createElement("p");
         says.className = "timeline-says";
         says.setAttribute("role", "status");
-        const help = "Point at a bar, or choose one with the arrow keys. + and − zoom, 0 shows all.";
+        const help = "Point at a bar (a click holds it), or choose one with the arrow keys. + and − zoom, 0 shows all.";
         says.textContent = help;
+
+        // What a bar says. The line at its end leads to the file.
+        function say({ bar }) {
+            const text = bar.querySelector("title").textContent;
+            const page = source(bar.dataset.line);
+            const line = bar.dataset.line?.replace(/^listings\//, "");
+            if (!page || !text.endsWith(line)) {
+                says.textContent = text;
+                return;
+            }
+            const link = document.createElement("a");
+            link.href = page;
+            link.textContent = line;
+            says.replaceChildren(text.slice(0, -line.length), link);
+        }
 
         function choose(bar) {
             chosen?.bar.classList.remove("is-chosen");
             chosen = bar;
             chosen?.bar.classList.add("is-chosen");
-            says.textContent = bar ? bar.bar.querySelector("title").textContent : help;
+            if (bar) {
+                say(bar);
+            } else {
+                held = false;
+                says.textContent = help;
+            }
             // It is brought into what is shown.
             if (bar && (bar.end <= shown[0] || bar.begin >= shown[1])) {
                 const half = (shown[1] - shown[0]) / 2;
@@ -135,9 +173,15 @@
             keys[event.key]();
         });
         for (const bar of bars) {
-            bar.bar.addEventListener("pointerenter", () => choose(bar));
-            bar.bar.addEventListener("click", () => choose(bar));
+            bar.bar.addEventListener("pointerenter", () => held || choose(bar));
         }
+        svg.addEventListener("click", ({ target }) => {
+            const bar = bars.find((bar) => bar.bar.contains(target));
+            held = Boolean(bar) && !(held && bar === chosen);
+            if (bar) {
+                choose(bar);
+            }
+        });
 
         const tools = document.createElement("div");
         tools.className = "timeline-tools";
@@ -157,5 +201,6 @@
 
     if (!document.documentElement.classList.contains("whole")) {
         document.querySelectorAll("svg.timeline").forEach(equip);
+        document.addEventListener("timeline-drawn", ({ target }) => equip(target));
     }
 })();

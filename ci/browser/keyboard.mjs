@@ -15,9 +15,14 @@ function survey() {
         && !(element.type === "radio" && !element.checked)
         && element.checkVisibility({ visibilityProperty: true }));
     window.walk = { look, rest: new Map(seen.map((element) => [element, look(element)])), seen: new Set() };
-    document.activeElement?.blur();
     getSelection().removeAllRanges();
     scrollTo(0, 0);
+    // Tab goes on from whatever had the focus last, which may be the page's last element: here, one before its first.
+    const first = document.createElement("span");
+    first.tabIndex = -1;
+    document.body.prepend(first);
+    first.focus();
+    first.remove();
     return seen.length;
 }
 

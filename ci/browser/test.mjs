@@ -7,6 +7,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
+import { charts } from "./charts.mjs";
 import { excerpts } from "./excerpts.mjs";
 import { keyboard } from "./keyboard.mjs";
 import { plain } from "./plain.mjs";
@@ -45,7 +46,7 @@ const world = {
 if (process.env.PAGES) {
     world.visited = process.env.PAGES.split(",");
 }
-const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, excerpts, runs, servers };
+const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, charts, excerpts, runs, servers };
 const only = process.env.ONLY?.split(",") ?? Object.keys(subjects);
 
 const since = Date.now();

@@ -6,6 +6,7 @@
 //! under the book's root, and nothing else.
 
 pub mod calls;
+pub mod charts;
 pub mod claims;
 mod excerpts;
 pub mod rust;
@@ -60,7 +61,7 @@ impl Preprocessor for Colours {
     }
 }
 
-/// Carries out the directives of `waits`, `calls`, `steps`, `claims` and `sources`, and puts
+/// Carries out the directives of `waits`, `calls`, `steps`, `charts`, `claims` and `sources`, and puts
 /// below each excerpt where it was taken from. The book must be as its author wrote it, with its
 /// includes not yet in place.
 ///
@@ -72,6 +73,7 @@ pub fn aids(root: &Path, book: &mut Book) -> Result<()> {
     waits::apply(root, book)?;
     let mut shown = excerpts::apply(root, book)?;
     steps::apply(root, book, &mut shown)?;
+    charts::apply(root, book)?;
     shown.extend(claims::apply(root, book, ::claims::TOPICS)?);
     sources::apply(root, book, &shown)
 }

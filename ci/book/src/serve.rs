@@ -13,27 +13,27 @@ use std::fs;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use axum::body::{Body, Bytes, to_bytes};
+use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::{ReceiverStream, WatchStream};
+use tokio_stream::wrappers::WatchStream;
 use tower_http::services::{ServeDir, ServeFile};
 
-use crate::run::{self, Event, Stop};
-use crate::{guard, site};
+use crate::{guard, site, trace};
+
+mod api;
 
 /// The header that carries the token.
 const TOKEN: &str = "x-run-token";
@@ -68,6 +68,8 @@ struct App {
     port: u16,
     token: String,
     slots: Arc<Semaphore>,
+    /// For one trace: another beside it would show in both.
+    tracing: Arc<Semaphore>,
     /// The runs that can be stopped, by number.
     stops: Mutex<HashMap<String, Arc<Notify>>>,
     built: watch::Sender<Built>,
@@ -75,12 +77,14 @@ struct App {
 }
 
 /// The state of the site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Built {
     /// Changes with each build that succeeds, and with each start.
     version: String,
     /// Why the last build did not succeed.
     error: Option<String>,
+    /// The runs that can be traced, with spaces between their names.
+    traced: String,
 }
 
 /// Builds the book in `root` and serves it on 127.0.0.1 until SIGINT or SIGTERM; port 0
@@ -112,8 +116,9 @@ async fn serving(root: &Path, port: u16) -> Result<()> {
         port,
         token,
         slots: Arc::new(Semaphore::new(RUNS)),
+        tracing: Arc::new(Semaphore::new(1)),
         stops: Mutex::default(),
-        built: watch::Sender::new(Built { version: String::new(), error: None }),
+        built: watch::Sender::new(Built::default()),
         ending: watch::Sender::new(false),
     });
     let (changed, changes) = mpsc::unbounded_channel();
@@ -193,7 +198,8 @@ async fn rebuild(app: &Arc<App>) -> Result<()> {
     match built {
         Ok(()) => {
             println!("built in {:.1} s", since.elapsed().as_secs_f64());
-            app.built.send_replace(Built { version: random()?, error: None });
+            let (version, traced) = (random()?, traced(&app.root));
+            app.built.send_replace(Built { version, error: None, traced });
         }
         Err(error) => {
             eprintln!("{error:#}");
@@ -201,6 +207,19 @@ async fn rebuild(app: &Arc<App>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names of the runs that can be traced: what a page puts a button under.
+fn traced(root: &Path) -> String {
+    if !cfg!(target_os = "linux") {
+        return String::new();
+    }
+    // Whoever asks for a run hears what is wrong with its declaration.
+    let all = runs::load(root).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+    let servers = all.values().filter(|run| trace::arguments(run).is_some());
+    let names = servers.map(|run| run.name.as_str()).filter(|name| name.chars().all(plain));
+    names.collect::<Vec<_>>().join(" ")
 }
 
 /// 128 bits from the kernel, in hexadecimal.
@@ -212,8 +231,9 @@ fn random() -> Result<String> {
 
 fn router(app: Arc<App>) -> Router {
     let api = Router::new()
-        .route("/api/run", post(start_run))
-        .route("/api/stop", post(stop_run))
+        .route("/api/run", post(api::run))
+        .route("/api/trace", post(api::trace))
+        .route("/api/stop", post(api::stop))
         .route_layer(from_fn_with_state(Arc::clone(&app), only_own_pages))
         .layer(DefaultBodyLimit::max(BODY))
         .route("/api/events", get(events))
@@ -315,11 +335,12 @@ async fn page(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
         );
         text = UNBUILT.into();
     }
-    let (token, version) = (&app.token, &built.version);
+    let (token, version, traced) = (&app.token, &built.version, &built.traced);
     let added = format!(
         "<head>
 <meta name=\"run-token\" content=\"{token}\">
 <meta name=\"book-version\" content=\"{version}\">
+<meta name=\"traced-runs\" content=\"{traced}\">
 <script src=\"/api/live.js\" defer></script>"
     );
     head.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -335,78 +356,4 @@ async fn events(State(app): State<Arc<App>>) -> impl IntoResponse {
         Ok::<_, Infallible>(sse::Event::default().data(state.to_string()))
     });
     Sse::new(states).keep_alive(KeepAlive::default())
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    name: String,
-}
-
-/// Starts a run and answers with its events, one JSON object to a line, until it has ended.
-/// Closing the connection ends it.
-async fn start_run(State(app): State<Arc<App>>, Json(asked): Json<Asked>) -> Response {
-    let declared = match runs::load(&app.root) {
-        Ok(mut declared) => declared.remove(&asked.name),
-        Err(error) => {
-            return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
-                .into_response();
-        }
-    };
-    let Some(declared) = declared else {
-        return (StatusCode::NOT_FOUND, "no listing declares this run\n").into_response();
-    };
-    let Ok(slot) = Arc::clone(&app.slots).try_acquire_owned() else {
-        let busy = format!("{RUNS} listings are running already; stop one first\n");
-        return (StatusCode::TOO_MANY_REQUESTS, busy).into_response();
-    };
-    let Ok(id) = random() else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-
-    let (sender, receiver) = mpsc::channel::<Event>(64);
-    let stopped = Arc::new(Notify::new());
-    app.stops
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(id.clone(), Arc::clone(&stopped));
-    let page_gone = sender.clone();
-    let mut ending = app.ending.subscribe();
-    let stop: Stop = Box::pin(async move {
-        tokio::select! {
-            () = stopped.notified() => {}
-            () = page_gone.closed() => {}
-            _ = ending.wait_for(|ending| *ending) => {}
-        }
-    });
-    tokio::spawn(async move {
-        let _ =
-            sender.send(Event::Accepted { id: id.clone(), kernel: run::kernel() }).await;
-        run::run(&app.root, &app.book, &declared, &sender, stop).await;
-        app.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        drop(slot);
-    });
-
-    let lines = ReceiverStream::new(receiver).map(|event| {
-        let mut line = serde_json::to_vec(&event)?;
-        line.push(b'\n');
-        Ok::<_, serde_json::Error>(Bytes::from(line))
-    });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines))
-        .into_response()
-}
-
-#[derive(Deserialize)]
-struct Named {
-    id: String,
-}
-
-/// Stops a run; its own answer then says how it ended.
-async fn stop_run(State(app): State<Arc<App>>, Json(named): Json<Named>) -> StatusCode {
-    match app.stops.lock().unwrap_or_else(PoisonError::into_inner).get(&named.id) {
-        Some(stop) => {
-            stop.notify_one();
-            StatusCode::NO_CONTENT
-        }
-        None => StatusCode::NOT_FOUND,
-    }
 }

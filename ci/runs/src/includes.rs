@@ -20,7 +20,8 @@ static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a regex")
 });
 /// The directives of this book's own preprocessor, `ci/aids`, which checks them.
-const OWN: [&str; 6] = ["claims", "sources", "steps", "system-calls", "waits", "waits-all"];
+const OWN: [&str; 7] =
+    ["chart", "claims", "sources", "steps", "system-calls", "waits", "waits-all"];
 static ANCHOR: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a regex"));
 static ANCHOR_END: LazyLock<Regex> =

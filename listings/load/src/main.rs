@@ -44,7 +44,7 @@ mod program {
         /// A new connection for each request
         #[arg(long)]
         close: bool,
-        /// What carries the connections; an io_uring if there is one
+        /// What carries the connections; by default an io_uring for up to 1,000, if there is one
         #[arg(long, value_name = "epoll|io_uring", value_parser = ["epoll", "io_uring"])]
         over: Option<String>,
         /// How long to wait until every client has had its first response
@@ -84,7 +84,7 @@ mod program {
         let over = match flags.over.as_deref() {
             Some("epoll") => Over::Epoll,
             Some(_) => Over::ring().map_err(refused)?,
-            None => Over::best(),
+            None => Over::best(flags.clients),
         };
         descriptors_for(flags.clients).map_err(refused)?;
         let target =

@@ -46,6 +46,7 @@ impl Schedule {
         Self { pace, begun_at: now, taken: 0, most }
     }
 
+    // ANCHOR: take
     /// When the next request is due. None: there is none.
     #[must_use]
     pub fn next(&self, now: Instant) -> Option<Instant> {
@@ -68,6 +69,7 @@ impl Schedule {
         self.taken += 1;
         Some(due)
     }
+    // ANCHOR_END: take
 
     /// How many are left of those that will be due. 0 where the time decides.
     #[must_use]

@@ -17,6 +17,9 @@ pub struct Trace {
     pub requests: Vec<Request>,
     /// The threads, of all processes, in the order of their beginning.
     pub lanes: Vec<Lane>,
+    /// Why nothing is known of the operations in its rings, if it has rings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_operations: Option<String>,
 }
 
 /// One client's question, seen from the client.
@@ -39,6 +42,28 @@ pub struct Lane {
     pub name: String,
     /// Its calls, one after another.
     pub calls: Vec<Call>,
+    /// What it has submitted in rings, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
+}
+
+/// An operation that was submitted in a ring (io_uring).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its name, without `IORING_OP_`.
+    pub name: String,
+    /// When the call began that has handed it over.
+    pub begin: f64,
+    /// When its last completion was seen: at the end of a call, or before the next. It may have
+    /// completed earlier.
+    pub end: f64,
+    /// What its last completion says. None: it is still in flight.
+    pub result: Option<i64>,
+    /// When its other completions were seen, of one that goes on after a completion (multishot).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<f64>,
+    /// The request that it was made for, if one can be told.
+    pub request: Option<usize>,
 }
 
 /// One system call.
@@ -60,6 +85,13 @@ pub struct Call {
     pub slept: u64,
     /// The request that it was made for, from 0 on, if one can be told.
     pub request: Option<usize>,
+    /// The line of a listing that has made it, as `listings/NAME/src/FILE.rs:LINE`, if one is
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The function in which that line is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 impl Trace {
@@ -67,9 +99,10 @@ impl Trace {
     /// began after the last response. Of more connections than there are requests these are the
     /// last ones. What is left is rounded to a tenth of a microsecond.
     pub fn of_the_last_requests(&mut self) {
-        let requests = || self.lanes.iter().flat_map(|lane| &lane.calls);
-        let all =
-            requests().filter_map(|call| call.request).max().map_or(0, |last| last + 1);
+        let calls = self.lanes.iter().flat_map(|lane| &lane.calls);
+        let operations = self.lanes.iter().flat_map(|lane| &lane.operations);
+        let requests = calls.map(|c| c.request).chain(operations.map(|o| o.request));
+        let all = requests.flatten().max().map_or(0, |last| last + 1);
         let before = all.saturating_sub(self.requests.len());
         let first = self.requests.iter().map(|r| r.asked).fold(f64::INFINITY, f64::min);
         let last = self.requests.iter().map(|r| r.answered).fold(first, f64::max);
@@ -81,6 +114,13 @@ impl Trace {
                 call.end = tenth(call.end - first);
                 (call.ran, call.queued) = (tenth(call.ran), tenth(call.queued));
                 call.request = call.request.and_then(|request| request.checked_sub(before));
+            }
+            lane.operations.retain(|one| one.end > first && one.begin < last);
+            for one in &mut lane.operations {
+                (one.begin, one.end) = (tenth(one.begin - first), tenth(one.end - first));
+                one.seen.retain(|at| *at > first);
+                one.seen.iter_mut().for_each(|at| *at = tenth(*at - first));
+                one.request = one.request.and_then(|request| request.checked_sub(before));
             }
         }
         self.lanes.retain(|lane| !lane.calls.is_empty());
@@ -121,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_was_before_the_first_request_is_forgotten() {
-        let lane = |calls| Lane { process: 1, name: "a".into(), calls };
+        let lane = |calls| Lane { calls, ..Lane::default() };
         let mut trace = Trace {
             requests: vec![Request { asked: 1000.0, answered: 3000.0, status: 200 }],
             lanes: vec![

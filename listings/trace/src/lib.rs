@@ -10,25 +10,44 @@
 //! | `data.rs` | [`Trace`]: what was seen, as data |
 //! | `tracer.rs` | [`tracer`]: follows a program, its threads and its children, by ptrace(2) |
 //! | `record.rs` | [`Recorder`]: from stops to calls, and to the requests that they belong to; no calls |
+//! | `about.rs` | what a call is about, by its name and arguments |
+//! | `rings.rs`, `ring.rs`, `operations.rs` | what is in flight in an io_uring: its two queues, read at each enter |
+//! | `stack.rs`, `image.rs`, `lines.rs` | which line of a listing has made a call |
 //! | `counters.rs` | what `/proc` says about a stopped thread |
 //! | `ask.rs` | [`ask`]: the clients whose requests are traced |
 //! | `timeline.rs` | [`timeline`]: the drawing, and the same in words |
 //!
 //! What it costs the traced program: two stops for each call, each with two switches to us
-//! and back, some tens of microseconds. So a trace shows who waits for whom, and no speed.
+//! and back, some tens of microseconds; and where the lines of the calls are looked for, a copy of
+//! its stack before each, which is some twenty more, between two calls and not within one. So
+//! a trace shows who waits for whom, and no speed.
 
 mod data;
 pub mod timeline;
 
 #[cfg(target_os = "linux")]
+mod about;
+#[cfg(target_os = "linux")]
 pub mod ask;
 #[cfg(target_os = "linux")]
 mod counters;
 #[cfg(target_os = "linux")]
+mod image;
+#[cfg(target_os = "linux")]
+mod lines;
+#[cfg(target_os = "linux")]
+mod operations;
+#[cfg(target_os = "linux")]
 mod record;
+#[cfg(target_os = "linux")]
+mod ring;
+#[cfg(target_os = "linux")]
+mod rings;
+#[cfg(target_os = "linux")]
+mod stack;
 #[cfg(target_os = "linux")]
 pub mod tracer;
 
-pub use data::{Call, Lane, Request, Trace};
+pub use data::{Call, Lane, Operation, Request, Trace};
 #[cfg(target_os = "linux")]
 pub use record::{About, Counters, Recorder, Stop};

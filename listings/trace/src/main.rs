@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 mod program {
     use std::fs;
-    use std::io::{self, BufRead, BufReader};
+    use std::io::{self, BufRead, BufReader, Write};
     use std::net::SocketAddr;
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
@@ -30,7 +30,7 @@ mod program {
     use nix::sys::utsname::uname;
     use nix::unistd::Pid;
     use store::embedded::Embedded;
-    use trace::tracer::{Seen, Tracer, refused};
+    use trace::tracer::{self, Seen, Tracer, refused};
     use trace::{Trace, ask, timeline};
 
     /// Traces a server of this book while clients ask it, and draws who waited
@@ -40,6 +40,12 @@ mod program {
         /// The server: a package of this book
         #[arg(short, long, value_name = "NAME", required_unless_present = "from")]
         package: Option<String>,
+        /// The package's program, if it has another name
+        #[arg(long, requires = "package", value_name = "NAME")]
+        bin: Option<String>,
+        /// It is a small one, which has no flags but FLAGS
+        #[arg(long, requires = "package")]
+        bare: bool,
         /// Draw again what was recorded: the data of a trace
         #[arg(long, conflicts_with = "package", value_name = "FILE")]
         from: Option<PathBuf>,
@@ -58,7 +64,7 @@ mod program {
         /// Where the data, the drawing and the words are written
         #[arg(long, default_value = "target/trace", value_name = "DIR")]
         out: PathBuf,
-        /// The name of what is written; the package's if none is said
+        /// The name of what is written; the program's if none is said
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Flags for the server
@@ -79,14 +85,15 @@ mod program {
         let (path, trace) = match (&flags.from, &flags.package) {
             (Some(file), _) => (file.with_extension(""), recorded(file)?),
             (None, Some(package)) => {
-                let name = flags.name.as_ref().unwrap_or(package);
+                let name = flags.name.as_ref().or(flags.bin.as_ref()).unwrap_or(package);
                 (flags.out.join(name), new(flags, package)?)
             }
             (None, None) => unreachable!("clap wants one of them"),
         };
         write(&path, &trace).map_err(failed("cannot write"))?;
-        print!("{}", timeline::table(&trace));
-        println!("{}", path.with_extension("svg").display());
+        let (table, drawing) = (timeline::table(&trace), path.with_extension("svg"));
+        // Whoever reads it may have read enough.
+        let _ = writeln!(io::stdout(), "{table}{}", drawing.display());
         Ok(())
     }
 
@@ -97,20 +104,27 @@ mod program {
     }
 
     fn new(flags: &Flags, package: &str) -> Result<Trace, Failure> {
-        let program = build(package)?;
+        let bin = flags.bin.as_deref().unwrap_or(package);
+        let program = build(bin)?;
         let delay = Duration::from_millis(flags.store_delay);
         // Not a child of the server: its threads would stand in the drawing as well.
         let store = Embedded::start(delay, None).map_err(|line| (flags::FAILED, line))?;
         let mut trace = traced(flags, &program, store.address())?;
-        trace.program = format!("{package} {}", flags.server.join(" ")).trim().to_owned();
+        trace.program = format!("{bin} {}", flags.server.join(" ")).trim().to_owned();
         Ok(trace)
     }
 
+    /// The folder of the workspace, under which cargo has built the listings.
+    fn root() -> PathBuf {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        folder.ancestors().nth(2).unwrap_or(folder).to_owned()
+    }
+
     /// The server's program, as cargo says when it has built it.
-    fn build(package: &str) -> Result<PathBuf, Failure> {
+    fn build(bin: &str) -> Result<PathBuf, Failure> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--workspace", "--bin", package])
+            .args(["build", "--quiet", "--workspace", "--bin", bin])
             .args(["--message-format", "json-render-diagnostics"])
             .stderr(Stdio::inherit())
             .output()
@@ -118,10 +132,10 @@ mod program {
         let messages = String::from_utf8_lossy(&built.stdout);
         let of_line = |line: &str| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            let is_it = message["target"]["name"] == package;
+            let is_it = message["target"]["name"] == bin;
             message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
         };
-        let unknown = || (flags::REFUSED, format!("{package} is no server of this book"));
+        let unknown = || (flags::REFUSED, format!("{bin} is no server of this book"));
         messages.lines().find_map(of_line).ok_or_else(unknown)
     }
 
@@ -129,11 +143,18 @@ mod program {
     // ANCHOR: traced
     fn traced(flags: &Flags, program: &Path, store: SocketAddr) -> Result<Trace, Failure> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--root", "src"]);
-        command.args(["--store", &format!("redis://{store}")]).args(&flags.server);
+        if !flags.bare {
+            command.args(["--listen", "127.0.0.1:0", "--root", "src"]);
+            command.args(["--store", &format!("redis://{store}")]);
+        }
+        command.args(&flags.server);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut tracer = Tracer::start(&mut command)
             .map_err(|error| (flags::REFUSED, refused(&error)))?;
+        match tracer::FINDS_LINES {
+            true => tracer.name_lines(&root()),
+            false => eprintln!("trace: no lines: how this machine calls is not known here"),
+        }
         let (zero, server) = (tracer.zero(), Pid::from_raw(tracer.child().id() as i32));
         let output = tracer.child().stdout.take().expect("it is piped");
         let (path, clients) = (flags.path.clone(), flags.clients);
@@ -155,11 +176,12 @@ mod program {
             let _ = kill(server, Signal::SIGTERM);
             answers
         });
-        let Seen { lanes, accepted, .. } = tracer.run().map_err(failed("cannot trace"))?;
+        let Seen { lanes, accepted, no_operations, .. } =
+            tracer.run().map_err(failed("cannot trace"))?;
         let requests =
             asking.join().expect("it does not panic").map_err(failed("asking"))?;
         // ANCHOR_END: traced
-        // A ring's operations are no calls: there nobody is seen coming.
+        // In a ring that cannot be read nobody is seen coming.
         if accepted != 2 * flags.clients && accepted > 0 {
             let line = format!("{accepted} connections for {} requests", 2 * flags.clients);
             return Err((flags::FAILED, line));
@@ -177,6 +199,7 @@ mod program {
             span: flags.span.into(),
             requests,
             lanes,
+            no_operations,
         };
         trace.of_the_last_requests();
         Ok(trace)

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::stack::Stack;
 use crate::{Call, Lane};
 
 /// What the kernel has counted for a thread since it began: nanoseconds, and times.
@@ -50,6 +51,8 @@ struct Thread {
     process: usize,
     /// The call that it is in, what it is about, and what the counters said at its entry.
     entered: Option<(Call, About, Counters)>,
+    /// How its stack was then.
+    stack: Option<Stack>,
     /// How often it has stood still for us since then.
     stops: u64,
     /// The request that it works for.
@@ -66,6 +69,8 @@ pub struct Recorder {
     processes: HashMap<i32, usize>,
     lanes: Vec<Lane>,
     accepted: usize,
+    /// Whence a call was made: of a lane, by their numbers.
+    stacks: Vec<(usize, usize, Stack)>,
 }
 
 impl Recorder {
@@ -85,9 +90,9 @@ impl Recorder {
         }
         let lane = self.lanes.len();
         let name = name.to_owned();
-        self.lanes.push(Lane { process: number + 1, name, calls: Vec::new() });
+        self.lanes.push(Lane { process: number + 1, name, ..Lane::default() });
         let serves = parent.and_then(|parent| self.threads.get(&parent)?.serves);
-        let known = Thread { lane, process: number, entered: None, stops: 0, serves };
+        let known = Thread { lane, process: number, serves, ..Thread::default() };
         self.threads.insert(thread, known);
     }
     // ANCHOR_END: begins
@@ -109,12 +114,31 @@ impl Recorder {
                 // To stand still for us is to give up a processor, too.
                 finish(&mut call, at, before, counters, known.stops + 1);
                 self.belongs(thread, &mut call, about);
-                let lane = self.threads[&thread].lane;
-                self.lanes[lane].calls.push(call);
+                self.over(thread, call);
             }
         }
     }
     // ANCHOR_END: stopped
+
+    /// The numbers of a thread's lane and process.
+    pub(crate) fn place(&self, thread: i32) -> (usize, usize) {
+        self.threads.get(&thread).map_or((0, 0), |known| (known.lane, known.process))
+    }
+
+    /// The call that a thread is in was made from there.
+    pub(crate) fn came_from(&mut self, thread: i32, stack: Option<Stack>) {
+        if let Some(known) = self.threads.get_mut(&thread) {
+            known.stack = stack;
+        }
+    }
+
+    fn over(&mut self, thread: i32, call: Call) {
+        let Some(known) = self.threads.get_mut(&thread) else { return };
+        let calls = &mut self.lanes[known.lane].calls;
+        let stack = known.stack.take().map(|stack| (known.lane, calls.len(), stack));
+        self.stacks.extend(stack);
+        calls.push(call);
+    }
 
     /// Finds out for which request a call was made. What is done with a connection is done for
     /// its request; what a thread does between two such calls is for the same one, until it
@@ -167,11 +191,17 @@ impl Recorder {
     /// A thread is gone: the call that it was in, its last, ends without a result. `counters`
     /// were read when it stood still for the last time, if it did.
     pub fn gone(&mut self, thread: i32, at: f64, counters: Option<Counters>) {
-        let Some(known) = self.threads.remove(&thread) else { return };
-        if let Some((mut call, _, before)) = known.entered {
+        let Some(known) = self.threads.get_mut(&thread) else { return };
+        if let Some((mut call, _, before)) = known.entered.take() {
             finish(&mut call, at, before, counters.unwrap_or(before), known.stops);
-            self.lanes[known.lane].calls.push(call);
+            self.over(thread, call);
         }
+        self.threads.remove(&thread);
+    }
+
+    /// Whence the calls were made: each of a lane, by their numbers.
+    pub(crate) fn take_stacks(&mut self) -> Vec<(usize, usize, Stack)> {
+        std::mem::take(&mut self.stacks)
     }
 
     /// All calls, and how many connections were accepted.

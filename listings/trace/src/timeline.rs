@@ -1,12 +1,18 @@
 //! The drawing of a trace, and the same in words.
 //!
-//! A lane for each thread, and one for each client above them. In a lane stand the system
+//! A lane for each thread, under it thin ones for what it has in flight in a ring, and one for each client above them. In a lane stand the system
 //! calls: a pale bar is a call in which the thread has waited, a solid one was worked off
 //! without waiting, and is as wide as can be seen, even if it was shorter. Colours are requests.
 
 use std::fmt::Write;
 
 use crate::{Call, Lane, Trace};
+
+mod operations;
+mod words;
+
+use words::{in_words, ms};
+pub use words::{table, words};
 
 /// Of the drawing, in its own units; a page makes it as wide as it has room.
 const WIDTH: f64 = 760.0;
@@ -54,15 +60,16 @@ pub fn svg(trace: &Trace, id: &str) -> String {
     let scale = Scale::of(trace);
     let clients = trace.requests.len() as f64;
     let (lanes, idle) = sorted(trace, &scale);
-    let idle = others(&idle);
+    let below = below(trace, &lanes, &idle);
     let server = 44.0 + clients * ROW;
-    let axis = server + 28.0 + lanes.len() as f64 * ROW;
+    let heights = lanes.iter().map(|lane| ROW + operations::height(lane, &scale));
+    let axis = server + 28.0 + heights.sum::<f64>();
     let mut out = format!(
         "<svg class=\"figure timeline\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" \
          aria-labelledby=\"{id}\" data-shows=\"{:.0} {:.0} {LEFT} {RIGHT}\" \
          xmlns=\"http://www.w3.org/2000/svg\">\n\
          <title id=\"{id}\">{} clients and the threads of {}: who waits, and when</title>\n",
-        axis + if idle.is_some() { 62.0 } else { 40.0 },
+        axis + 40.0 + 22.0 * below.len() as f64,
         scale.from,
         scale.to,
         trace.requests.len(),
@@ -73,27 +80,41 @@ pub fn svg(trace: &Trace, id: &str) -> String {
     for (n, request) in trace.requests.iter().enumerate() {
         let top = 30.0 + n as f64 * ROW;
         text(&mut out, 4.0, top + 15.0, &format!("client {}", n + 1), false);
-        let (from, to) = (scale.x(request.asked), scale.x(request.answered));
         let waited = ms(request.answered - request.asked);
-        let title = format!("client {} waits for {waited} ms", n + 1);
-        let times = (request.asked, request.answered);
-        let places = (from, to, top);
-        bar(&mut out, Some(n), true, times, places, &title, &format!("{waited} ms"));
+        let bar = Bar {
+            request: Some(n),
+            waits: true,
+            times: (request.asked, request.answered),
+            title: &format!("client {} waits for {waited} ms", n + 1),
+            label: &format!("{waited} ms"),
+            at: None,
+            marks: &[],
+        };
+        bar.draw(&mut out, &scale, top, BAR);
     }
     text(&mut out, 4.0, server + 8.0, "the server", true);
+    let mut top = server + 18.0;
     for (n, lane) in lanes.iter().enumerate() {
-        let top = server + 18.0 + n as f64 * ROW;
         let label = label(&lanes, n);
         text(&mut out, 4.0, top + 15.0, &label, false);
         for call in lane.calls.iter().filter(|call| scale.shows(call)) {
-            let (from, to) = (scale.x(call.begin), scale.x(call.end));
-            let waits = call.waited() >= SHORT;
-            let (times, places) = ((call.begin, call.end), (from, to, top));
-            bar(&mut out, call.request, waits, times, places, &in_words(call), &call.name);
+            let bar = Bar {
+                request: call.request,
+                waits: call.waited() >= SHORT,
+                times: (call.begin, call.end),
+                title: &in_words(call),
+                label: &call.name,
+                at: call.at.as_deref(),
+                marks: &[],
+            };
+            bar.draw(&mut out, &scale, top, BAR);
         }
+        top += ROW;
+        operations::draw(&mut out, lane, &scale, top);
+        top += operations::height(lane, &scale);
     }
-    if let Some(idle) = idle {
-        text(&mut out, LEFT, axis + 54.0, &idle, false);
+    for (n, line) in below.iter().enumerate() {
+        text(&mut out, LEFT, axis + 54.0 + 22.0 * n as f64, line, false);
     }
     out.push_str("</svg>\n");
     out
@@ -108,13 +129,27 @@ fn sorted<'a>(trace: &'a Trace, scale: &Scale) -> (Vec<&'a Lane>, Vec<&'a str>) 
             lane.calls.iter().filter(|call| scale.shows(call)).collect();
         match calls[..] {
             [] => {}
-            [one] if one.request.is_none() && one.waited() >= SHORT => {
+            [one]
+                if one.request.is_none()
+                    && one.waited() >= SHORT
+                    && lane.operations.is_empty() =>
+            {
                 idle.push(one.name.as_str());
             }
             _ => busy.push(lane),
         }
     }
     (busy, idle)
+}
+
+/// What is said below the drawing.
+fn below(trace: &Trace, lanes: &[&Lane], idle: &[&str]) -> Vec<String> {
+    let rings = lanes.iter().any(|lane| !lane.operations.is_empty());
+    let thin =
+        "thin: operations of the ring, from submission until their completion is seen";
+    let without = trace.no_operations.as_ref().map(|why| format!("no operations: {why}"));
+    let lines = [others(idle), rings.then(|| thin.to_owned()), without];
+    lines.into_iter().flatten().collect()
 }
 
 /// Who else there is.
@@ -162,46 +197,68 @@ fn grid(out: &mut String, scale: &Scale, axis: f64) {
     text(out, RIGHT - 3.0 * LETTER, axis + 34.0, "ms", false);
 }
 
-/// A bar: from, to and top. Pale with an outline if somebody waits, solid if not.
-fn bar(
-    out: &mut String,
+/// A bar: pale with an outline if somebody waits, solid if not.
+struct Bar<'a> {
     request: Option<usize>,
     waits: bool,
-    (begin, end): (f64, f64),
-    (from, to, top): (f64, f64, f64),
-    title: &str,
-    label: &str,
-) {
-    let class = match request {
-        Some(n) => format!(" request-{}", n % 4 + 1),
-        None => String::new(),
-    };
-    let width = (to - from).max(if waits { 2.0 } else { 1.2 });
-    let look = if waits {
-        "fill=\"currentColor\" fill-opacity=\"0.16\" stroke=\"currentColor\""
-    } else {
-        "fill=\"currentColor\""
-    };
-    let _ = writeln!(
-        out,
-        "<g class=\"bar{class}\" data-at=\"{begin:.1} {end:.1}\" data-label=\"{}\"><title>{}</title>\
-         <rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\" {look}/></g>",
-        escaped(if waits { label } else { "" }),
-        escaped(title)
-    );
-    if waits && width > label.len() as f64 * LETTER + 8.0 {
-        out.push_str("<g class=\"label\">");
-        text(out, from + 5.0, top + 15.0, label, false);
-        out.push_str("</g>\n");
+    times: (f64, f64),
+    title: &'a str,
+    label: &'a str,
+    /// The line that has made the call.
+    at: Option<&'a str>,
+    /// Times within it.
+    marks: &'a [f64],
+}
+
+impl Bar<'_> {
+    fn draw(&self, out: &mut String, scale: &Scale, top: f64, height: f64) {
+        let class = match self.request {
+            Some(n) => format!(" request-{}", n % 4 + 1),
+            None => String::new(),
+        };
+        let (begin, end) = self.times;
+        let (from, to) = (scale.x(begin), scale.x(end));
+        let width = (to - from).max(if self.waits { 2.0 } else { 1.2 });
+        let look = if self.waits {
+            "fill=\"currentColor\" fill-opacity=\"0.16\" stroke=\"currentColor\""
+        } else {
+            "fill=\"currentColor\""
+        };
+        let marks = self.marks.iter().map(|at| {
+            let x = scale.x(*at);
+            format!("<path class=\"mark\" data-time=\"{at:.1}\" d=\"M{x:.1} {top:.1}v{height}\" stroke=\"currentColor\" stroke-width=\"2\"/>")
+        });
+        let marks: String = marks.collect();
+        let at = self.at.map(|at| format!(" data-line=\"{}\"", escaped(at)));
+        let _ = writeln!(
+            out,
+            "<g class=\"bar{class}\" data-at=\"{begin:.1} {end:.1}\" data-label=\"{}\"{}><title>{}</title>\
+             <rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height}\" {look}/>{marks}</g>",
+            escaped(if self.waits { self.label } else { "" }),
+            at.unwrap_or_default(),
+            escaped(self.title)
+        );
+        if self.waits && width > self.label.len() as f64 * LETTER + 8.0 {
+            out.push_str("<g class=\"label\">");
+            match height >= BAR {
+                true => text(out, from + 5.0, top + 15.0, self.label, false),
+                false => sized(out, (from + 5.0, top + 11.5), self.label, false, 12),
+            }
+            out.push_str("</g>\n");
+        }
     }
 }
 
 fn text(out: &mut String, x: f64, y: f64, what: &str, is_bold: bool) {
+    sized(out, (x, y), what, is_bold, 14);
+}
+
+fn sized(out: &mut String, (x, y): (f64, f64), what: &str, is_bold: bool, size: u32) {
     let weight = if is_bold { " font-weight=\"bold\"" } else { "" };
     let _ = writeln!(
         out,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"currentColor\" font-family=\"inherit\" \
-         font-size=\"14\"{weight}>{}</text>",
+         font-size=\"{size}\"{weight}>{}</text>",
         escaped(what)
     );
 }
@@ -210,177 +267,5 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-fn ms(microseconds: f64) -> String {
-    format!("{:.0}", microseconds / 1e3)
-}
-
-/// One call, as its bar says it when it is pointed at.
-fn in_words(call: &Call) -> String {
-    let what = match call.result {
-        Some(result) => format!("{} = {result}", call.name),
-        None => format!("{}, which has not ended", call.name),
-    };
-    let whose = call.request.map(|n| format!(", for client {}", n + 1)).unwrap_or_default();
-    let waited = call.waited();
-    if waited >= SHORT {
-        format!("{what}{whose}: waits for {} ms", ms(waited))
-    } else {
-        format!("{what}{whose}: does not wait")
-    }
-}
-
-/// The same for a terminal: who waited for at least a tenth of all the time, and where.
-pub fn table(trace: &Trace) -> String {
-    let scale = Scale::of(trace);
-    let mut out = String::new();
-    for (n, request) in trace.requests.iter().enumerate() {
-        let (from, to) = (ms(request.asked), ms(request.answered));
-        let _ = writeln!(out, "client {}:{from:>10} to {to:>4} ms", n + 1);
-    }
-    let (lanes, idle) = sorted(trace, &scale);
-    for (n, lane) in lanes.iter().enumerate() {
-        let calls = lane.calls.iter().filter(|call| scale.shows(call));
-        let (label, count) = (label(&lanes, n), calls.clone().count());
-        let _ = writeln!(out, "{label}: {count} call{}", if count == 1 { "" } else { "s" });
-        for call in calls.filter(|call| scale.waited(call) >= scale.to / 10.0) {
-            let (from, to) = (ms(call.begin.max(0.0)), ms(call.end.min(scale.to)));
-            let whose = call.request.map(|n| format!("  client {}", n + 1));
-            let whose = whose.unwrap_or_default();
-            let _ = writeln!(out, "  {:<14}{from:>3} to {to:>4} ms{whose}", call.name);
-        }
-    }
-    if let Some(idle) = others(&idle) {
-        let _ = writeln!(out, "{idle}");
-    }
-    out
-}
-
-/// The drawing in words, as one paragraph of Markdown.
-pub fn words(trace: &Trace) -> String {
-    let scale = Scale::of(trace);
-    let mut out = String::new();
-    let waits = trace.requests.iter().map(|r| ms(r.answered - r.asked));
-    let waits: Vec<String> = waits.collect();
-    let _ = write!(
-        out,
-        "{} clients ask at about the same time, and wait for {} ms.",
-        trace.requests.len(),
-        waits.join(", ")
-    );
-    let (lanes, idle) = sorted(trace, &scale);
-    for (n, lane) in lanes.iter().enumerate() {
-        let label = label(&lanes, n);
-        let calls = lane.calls.iter().filter(|call| scale.shows(call));
-        let others = calls.clone().filter(|call| call.waited() < SHORT).count();
-        let waits = calls.filter(|call| scale.waited(call) >= SHORT);
-        let _ = write!(
-            out,
-            " {}{} makes {} call{} without waiting",
-            label[..1].to_uppercase(),
-            &label[1..],
-            others,
-            if others == 1 { "" } else { "s" }
-        );
-        let waits: Vec<String> = waits
-            .map(|call| {
-                let whose = call.request.map(|n| format!(" for client {}", n + 1));
-                format!(
-                    "`{}`{} ({} ms, from {} on)",
-                    call.name,
-                    whose.unwrap_or_default(),
-                    ms(scale.waited(call)),
-                    ms(call.begin.max(0.0)),
-                )
-            })
-            .collect();
-        match waits.is_empty() {
-            true => out.push('.'),
-            false => {
-                let _ = write!(out, ", and waits in {}.", waits.join(", "));
-            }
-        }
-    }
-    if let Some(idle) = others(&idle) {
-        let _ = write!(out, " {}{}.", idle[..1].to_uppercase(), &idle[1..]);
-    }
-    out.push('\n');
-    out
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Request;
-
-    fn call(name: &str, [begin, end]: [f64; 2], request: Option<usize>) -> Call {
-        let slept = u64::from(end - begin > 1000.0);
-        let (name, result) = (name.to_owned(), Some(1));
-        Call { name, begin, end, request, result, slept, ..Call::default() }
-    }
-
-    fn trace() -> Trace {
-        let lane = |calls| Lane { process: 1, name: "server".into(), calls };
-        let request = |asked, answered| Request { asked, answered, status: 200 };
-        Trace {
-            program: "a <server>".into(),
-            requests: vec![request(0.0, 100_000.0), request(2000.0, 201_000.0)],
-            lanes: vec![
-                lane(vec![
-                    call("accept4", [-9000.0, 100.0], None),
-                    call("read", [200.0, 99_000.0], Some(0)),
-                    call("write", [99_100.0, 99_200.0], Some(0)),
-                    call("read", [100_000.0, 200_000.0], Some(1)),
-                ]),
-                lane(vec![call("futex", [-9000.0, 300_000.0], None)]),
-            ],
-            ..Trace::default()
-        }
-    }
-
-    #[test]
-    fn a_bar_for_each_call_says_what_it_was_and_for_whom() {
-        let svg = svg(&trace(), "t");
-        assert_eq!(svg.matches("<rect").count(), 2 + 4, "two clients, and four calls");
-        for title in [
-            "2 clients and the threads of a &lt;server>: who waits, and when",
-            "client 2 waits for 199 ms",
-            "read = 1, for client 1: waits for 99 ms",
-            "write = 1, for client 1: does not wait",
-            "accept4 = 1: waits for 9 ms",
-        ] {
-            assert!(svg.contains(&format!(">{title}</title>")), "{title}\n{svg}");
-        }
-        assert_eq!(svg.matches("class=\"bar request-1\"").count(), 3);
-        assert!(svg.contains("one more thread waits in futex all the time"));
-        assert!(!svg.contains("NaN"));
-    }
-
-    #[test]
-    fn the_words_and_the_table_have_the_same_facts() {
-        assert_eq!(
-            words(&trace()),
-            "2 clients ask at about the same time, and wait for 100, 199 ms. One thread \
-             makes 1 call without waiting, and waits in `read` \
-             for client 1 (99 ms, from 0 on), `read` for client 2 (100 ms, from 100 on). One \
-             more thread waits in futex all the time.\n"
-        );
-        assert_eq!(
-            table(&trace()),
-            "client 1:         0 to  100 ms\n\
-             client 2:         2 to  201 ms\n\
-             one thread: 4 calls\n  \
-             read            0 to   99 ms  client 1\n  \
-             read          100 to  200 ms  client 2\n\
-             one more thread waits in futex all the time\n"
-        );
-    }
-
-    #[test]
-    fn two_drawings_may_show_the_same_time() {
-        let mut other = trace();
-        let x = |svg: &str| svg.split("<path d=\"").nth(2).map(str::to_owned);
-        let alone = x(&svg(&other, "a"));
-        other.span = 400.0;
-        assert_ne!(alone, x(&svg(&other, "a")), "half as wide");
-    }
-}
+mod tests;

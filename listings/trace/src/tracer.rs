@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Instant;
 
@@ -17,7 +18,11 @@ use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use crate::{About, Counters, Lane, Recorder, Stop, counters};
+use crate::about::about;
+use crate::lines::Lines;
+use crate::rings::{self, Rings};
+use crate::stack::{Stack, Stacks};
+use crate::{Counters, Lane, Recorder, Stop, counters};
 
 /// A program that is traced, by the thread that has started it and by no other.
 #[derive(Debug)]
@@ -26,6 +31,9 @@ pub struct Tracer {
     /// What times are counted from.
     zero: Instant,
     recorder: Recorder,
+    /// Where the listings are whose lines are looked for, and what is kept for that.
+    lines: Option<(PathBuf, Stacks)>,
+    rings: Rings,
     /// The threads that we know of.
     known: HashSet<Pid>,
     /// New threads of which we have heard, and whose first stop has not come.
@@ -34,6 +42,10 @@ pub struct Tracer {
     early: HashSet<Pid>,
 }
 
+/// Whether a call's line can be found: whether we know how this machine keeps its registers, and
+/// makes its calls in code that is in a file.
+pub const FINDS_LINES: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+
 /// What was seen of a program, from its beginning to its end.
 #[derive(Debug)]
 pub struct Seen {
@@ -41,8 +53,16 @@ pub struct Seen {
     pub lanes: Vec<Lane>,
     /// How many connections were accepted.
     pub accepted: usize,
+    /// Why nothing is known of the operations in its rings, if it has rings.
+    pub no_operations: Option<String>,
     /// How its first process has ended, as wait(2) says it; 0: well.
     pub status: i32,
+}
+
+/// What was seen beside a call.
+struct More {
+    stack: Option<Stack>,
+    ring: Option<rings::Seen>,
 }
 
 /// What wait(2) says of a thread.
@@ -86,7 +106,16 @@ impl Tracer {
         // ANCHOR_END: start
         let (known, due, early) = (HashSet::new(), HashSet::new(), HashSet::new());
         let (zero, recorder) = (Instant::now(), Recorder::default());
-        let mut tracer = Self { child, zero, recorder, known, due, early };
+        let mut tracer = Self {
+            child,
+            zero,
+            recorder,
+            lines: None,
+            rings: Rings::default(),
+            known,
+            due,
+            early,
+        };
         tracer.begins(first, None);
         go_on(first, 0)?;
         Ok(tracer)
@@ -100,6 +129,12 @@ impl Tracer {
     /// What times are counted from.
     pub fn zero(&self) -> Instant {
         self.zero
+    }
+
+    /// Finds out for each call which line of a listing has made it: of those in the workspace at
+    /// `root`. It makes each stop at an entry longer, by some microseconds.
+    pub fn name_lines(&mut self, root: &Path) {
+        self.lines = Some((root.to_owned(), Stacks::default()));
     }
 
     /// Lets the program run, and looks on, until it has ended with all its threads and
@@ -125,8 +160,22 @@ impl Tracer {
                 Err(error) => return Err(error.into()),
             }
         }
-        let (lanes, accepted) = self.recorder.end();
-        Ok(Seen { lanes, accepted, status })
+        let stacks = self.recorder.take_stacks();
+        let now = self.now();
+        let (mut lanes, by_calls) = self.recorder.end();
+        let (operations, by_rings, why) = self.rings.end(now);
+        for (lane, operation) in operations {
+            lanes[lane].operations.push(operation);
+        }
+        if let Some((root, _)) = self.lines {
+            let mut lines = Lines::new(&root);
+            for (lane, call, stack) in stacks {
+                let call = &mut lanes[lane].calls[call];
+                (call.at, call.within) = lines.find(&stack).unzip();
+            }
+        }
+        let accepted = by_calls + by_rings;
+        Ok(Seen { lanes, accepted, no_operations: why.map(str::to_owned), status })
     }
 
     /// One thread stands still, or is gone: looks, and lets it go on.
@@ -146,6 +195,7 @@ impl Tracer {
             Halt::Gone(_) => {
                 let now = self.now();
                 self.recorder.gone(thread.as_raw(), now, None);
+                self.forget_lines(thread);
                 for list in [&mut self.known, &mut self.due, &mut self.early] {
                     list.remove(&thread);
                 }
@@ -160,6 +210,9 @@ impl Tracer {
     fn event(&mut self, thread: Pid, event: c_int) -> nix::Result<()> {
         let (now, other) = (self.now(), Pid::from_raw(ptrace::getevent(thread)? as i32));
         self.recorder.has_stopped_once_more(thread.as_raw());
+        if event == libc::PTRACE_EVENT_EXEC {
+            self.forget_lines(thread);
+        }
         match event {
             libc::PTRACE_EVENT_CLONE
             | libc::PTRACE_EVENT_FORK
@@ -211,21 +264,52 @@ impl Tracer {
                     Some(call) => call.name().to_owned(),
                     None => format!("call {}", entry.nr),
                 };
+                let more = self.look_further(thread, &name, &entry.args);
                 let about = about(&name, &entry.args);
                 let enters = Stop::Enters { name, about };
-                self.recorder.stopped(thread.as_raw(), enters, self.now(), counters);
+                let now = self.now();
+                self.recorder.stopped(thread.as_raw(), enters, now, counters);
+                self.keep(thread, more, now);
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
                 // SAFETY: as above.
                 let exit = unsafe { info.u.exit };
                 let leaves = Stop::Leaves(exit.sval);
                 self.recorder.stopped(thread.as_raw(), leaves, woken, counters);
+                self.look_back(thread, exit.sval, woken);
             }
             _ => {}
         }
         Ok(())
     }
     // ANCHOR_END: call
+
+    /// What a call does not say itself: who has made it, and what lies in a ring before it.
+    fn look_further(&mut self, thread: Pid, name: &str, args: &[u64; 6]) -> More {
+        let stack = self.lines.as_mut().and_then(|(_, stacks)| stacks.take(thread));
+        let (_, process) = self.recorder.place(thread.as_raw());
+        More { stack, ring: self.rings.enters((thread, process), name, args) }
+    }
+
+    fn keep(&mut self, thread: Pid, more: More, at: f64) {
+        let (lane, _) = self.recorder.place(thread.as_raw());
+        self.recorder.came_from(thread.as_raw(), more.stack);
+        self.rings.note(more.ring, lane, at);
+    }
+
+    /// And what lies in a ring after it.
+    fn look_back(&mut self, thread: Pid, result: i64, at: f64) {
+        let (lane, process) = self.recorder.place(thread.as_raw());
+        let ring = self.rings.leaves((thread, process), result);
+        self.rings.note(ring, lane, at);
+    }
+
+    /// What is mapped in this thread is so no longer.
+    fn forget_lines(&mut self, thread: Pid) {
+        if let Some((_, stacks)) = &mut self.lines {
+            stacks.forget(thread);
+        }
+    }
 
     fn now(&self) -> f64 {
         self.zero.elapsed().as_secs_f64() * 1e6
@@ -276,19 +360,4 @@ pub fn refused(error: &io::Error) -> String {
         _ => "",
     };
     format!("cannot trace a program: {error}{why}")
-}
-
-/// What a call is about, by its name and its arguments.
-fn about(name: &str, args: &[u64; 6]) -> About {
-    match name {
-        "read" | "write" | "readv" | "writev" | "recvfrom" | "recvmsg" | "sendto"
-        | "sendmsg" | "sendfile" | "sendfile64" | "close" | "shutdown" | "setsockopt"
-        | "getsockopt" | "fcntl" | "fcntl64" | "getpeername" => About::One(args[0] as i32),
-        "epoll_ctl" => About::One(args[2] as i32),
-        "accept" | "accept4" | "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "select"
-        | "_newselect" | "pselect6" | "io_uring_enter" | "io_getevents" => About::Anybody,
-        // The number of descriptors. For one of them it is a read with a deadline.
-        "poll" | "ppoll" if args[1] > 1 => About::Anybody,
-        _ => About::Nothing,
-    }
 }

@@ -4,9 +4,12 @@
 #[path = "../../uring-read/tests/confined/mod.rs"]
 mod confined;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Output};
 
-use trace::tracer::Tracer;
+use trace::tracer::{FINDS_LINES, Tracer};
+use trace::{Call, Lane};
 
 fn look_on() -> Command {
     Command::new(env!("CARGO_BIN_EXE_look-on"))
@@ -53,6 +56,64 @@ fn what_is_made_and_what_ends_in_the_middle_of_a_call_is_counted_right() {
             let made =
                 |name: &'static str| calls().filter(move |c| c.name.starts_with(name));
             assert!(made("clone").count() > 0 && made("clone").all(|c| c.slept == 0));
+        }
+    }
+}
+
+/// The line of the known program in which this stands, as a call names it.
+fn line_of(what: &str) -> String {
+    let source = include_str!("../src/bin/look-on.rs");
+    let mut lines = (1..).zip(source.lines()).filter(|(_, line)| line.contains(what));
+    let (number, _) = lines.next().expect(what);
+    assert_eq!(lines.next(), None, "{what} stands there once");
+    format!("listings/trace/src/bin/look-on.rs:{number}")
+}
+
+/// Where the calls of this name were made.
+fn made<'a>(lanes: &'a [Lane], name: &str) -> BTreeSet<Option<&'a str>> {
+    let calls = lanes.iter().flat_map(|lane| &lane.calls);
+    let of_name = calls.filter(|call: &&Call| call.name == name);
+    of_name.map(|call| call.at.as_deref()).collect()
+}
+
+/// By one of its threads, by a program that takes its place, and from within the standard
+/// library and the C library, which keeps no frame pointer where there are threads.
+#[test]
+fn the_line_that_makes_a_call_is_found_exactly() {
+    if !FINDS_LINES {
+        return flags::skipped("no lines: nobody knows how this machine's calls are made");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a root");
+    for (role, calls) in [
+        (
+            "be-looked-at",
+            &[
+                ("getppid", "        getppid();"),
+                ("clock_nanosleep", "thread::sleep(Duration::from_millis(50))"),
+                ("tgkill", "raise(Signal::SIGTERM)"),
+                ("wait4", "child.arg(\"be-the-child\").status()"),
+            ][..],
+        ),
+        ("be-ended", &[("read", "read(&reader, &mut [0])"), ("pipe2", "= pipe()")]),
+    ] {
+        let mut tracer = match Tracer::start(look_on().arg(role)) {
+            Err(error) => return flags::skipped(format_args!("lines of calls: {error}")),
+            Ok(tracer) => tracer,
+        };
+        tracer.name_lines(root);
+        let seen = tracer.run().expect("it is traced");
+        for (name, line) in calls {
+            let lines = made(&seen.lanes, name);
+            // Before its first line a program reads its libraries.
+            let lines: Vec<_> = lines.into_iter().flatten().collect();
+            assert_eq!(lines, [line_of(line)], "{name}");
+        }
+        let all = || seen.lanes.iter().flat_map(|lane| &lane.calls);
+        assert_eq!(all().filter(|c| c.name == "getppid" && c.at.is_none()).count(), 0);
+        // What is done before main is nobody's.
+        assert_eq!(made(&seen.lanes[..1], "set_tid_address"), BTreeSet::from([None]));
+        for call in all().filter(|call| call.name == "getppid") {
+            assert_eq!(call.within.as_deref(), Some("look_on::looked_at::ask"));
         }
     }
 }

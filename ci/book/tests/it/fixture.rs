@@ -77,6 +77,29 @@ fn sleep() {
 }
 "#;
 
+/// In the place of the tracer: says what it was asked for, and draws something.
+const TRACER: &str = r#"
+use std::{env, fs, path, process, thread, time};
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let after = |name: &str| words.iter().skip_while(|word| *word != name).nth(1).unwrap();
+    let file = path::Path::new(after("--out")).join(after("--name")).with_extension("svg");
+    println!("{}", words[4..].join(" "));
+    if fs::exists("hold").unwrap() {
+        println!("pid {}", process::id());
+        thread::sleep(time::Duration::from_secs(600));
+    }
+    if fs::exists("refuse").unwrap() {
+        eprintln!("cannot trace a program: EPERM");
+        process::exit(2);
+    }
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "<svg class=\"timeline\"></svg>").unwrap();
+    println!("{}", file.display());
+}
+"#;
+
 const CHAPTER: &str = "# One
 
 ```text,run=napper/wait
@@ -112,6 +135,7 @@ impl Fixture {
         book.write("src/deep/two.md", "# Two\n\nNo diagram.\n");
         book.write("listings/napper/Cargo.toml", MANIFEST);
         book.write("listings/napper/src/main.rs", MAIN);
+        book.write("listings/napper/src/bin/trace.rs", TRACER);
         book.write(
             "listings/napper/src/bin/wrong.rs",
             "fn main() { this does not compile }\n",

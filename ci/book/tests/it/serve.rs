@@ -35,6 +35,72 @@ fn a_run_reaches_the_page_while_it_runs() {
 }
 
 #[test]
+fn a_trace_reaches_the_page_as_a_drawing() {
+    let book = Fixture::new();
+    let server = Server::start(book.program());
+    let page = server.get("/one.html").text();
+    assert!(page.contains("<meta name=\"traced-runs\" content=\"napper/server\">"));
+    let trace = || server.post("/api/trace", r#"{"name":"napper/server"}"#);
+
+    let mut run = trace();
+    assert!(run.event()["kernel"].as_str().unwrap().starts_with("Linux "));
+    let command = "cargo trace -p napper --bare -- server";
+    assert_eq!(run.until("started")["command"], command);
+    assert_eq!(run.event()["line"], "-p napper --bare -- server");
+    let drawn = run.event();
+    assert_eq!(drawn["svg"], "<svg class=\"timeline\"></svg>", "{drawn}");
+    assert_eq!(run.event()["how"], "exit status 0");
+    assert_eq!(run.line(), None);
+    let left = fs::read_dir(book.path().join("target/trace/served")).unwrap();
+    assert_eq!(left.count(), 0, "what was shown is not kept");
+
+    // Where tracing is forbidden there is one line, and no drawing.
+    book.write("refuse", "");
+    let mut run = trace();
+    assert_eq!(run.until("err")["line"], "cannot trace a program: EPERM");
+    assert_eq!(run.event()["how"], "exit status 2");
+    fs::remove_file(book.path().join("refuse")).unwrap();
+
+    // One at a time, which ends with its page. Beside it something may run.
+    book.write("hold", "");
+    let mut run = trace();
+    let id = run.event()["id"].as_str().unwrap().to_owned();
+    run.until("out");
+    let pid = run.pid();
+    assert_eq!(trace().status, 429);
+    assert_eq!(server.run("napper/fails").until("ended")["how"], "exit status 3");
+    assert_eq!(server.post("/api/stop", &format!("{{\"id\":\"{id}\"}}")).status, 204);
+    assert_eq!(run.until("ended")["how"], "stopped: ended by SIGTERM");
+    assert!(!alive(pid));
+    let mut run = trace();
+    run.until("out");
+    let pid = run.pid();
+    drop(run);
+    eventually("the tracer is gone", || !alive(pid));
+}
+
+#[test]
+fn only_a_server_of_the_book_is_traced_and_only_by_its_pages() {
+    let book = Fixture::new();
+    let server = Server::start(book.program());
+    for name in ["napper/wait", "napper/none", "trace", "napper/server --clients 9"] {
+        let answer = server.post("/api/trace", &format!("{{\"name\":\"{name}\"}}"));
+        assert_eq!(answer.status, 404, "{name}");
+    }
+    let (host, token) = (format!("Host: {}", server.host()), server.token());
+    let token = format!("X-Run-Token: {token}");
+    let own = format!("Origin: http://{}", server.host());
+    let post = |origin: &str, token: &str| {
+        let kind = "Content-Type: application/json";
+        let head = ["POST /api/trace HTTP/1.0", &host, origin, token, kind];
+        server.send(&head, r#"{"name":"napper/server"}"#).status
+    };
+    assert_eq!(post("Origin: https://evil.example", &token), 403);
+    assert_eq!(post(&own, "X-Run-Token: 0"), 403);
+    assert!(!book.path().join("target/debug").exists(), "something was compiled");
+}
+
+#[test]
 fn only_a_page_of_the_book_can_run_something() {
     let book = Fixture::new();
     book.write("go", "");

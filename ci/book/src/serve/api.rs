@@ -1,0 +1,135 @@
+//! What a page of the book may ask for, once it is known to be one: a run, a trace, their end.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use runs::Run;
+use serde::Deserialize;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{App, RUNS, random};
+use crate::run::{self, Event, Stop};
+
+/// Why not, for the page.
+type Refusal = (StatusCode, String);
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    name: String,
+}
+
+/// Starts a run and answers with its events, one JSON object to a line, until it has ended.
+/// Closing the connection ends it.
+pub(super) async fn run(State(app): State<Arc<App>>, Json(asked): Json<Asked>) -> Response {
+    answer(declared(&app, &asked.name).and_then(|run| start(app, run, None)))
+}
+
+/// The same for a trace of a run's server. There is one at a time.
+pub(super) async fn trace(
+    State(app): State<Arc<App>>,
+    Json(asked): Json<Asked>,
+) -> Response {
+    answer(declared(&app, &asked.name).and_then(|run| {
+        if crate::trace::arguments(&run).is_none() {
+            let what = "this run is no server that can be traced\n";
+            return Err((StatusCode::NOT_FOUND, what.to_owned()));
+        }
+        let alone = Arc::clone(&app.tracing).try_acquire_owned().map_err(|_| {
+            let busy = "a server is being traced already; stop that first\n";
+            (StatusCode::TOO_MANY_REQUESTS, busy.to_owned())
+        })?;
+        start(app, run, Some(alone))
+    }))
+}
+
+fn answer(started: Result<Response, Refusal>) -> Response {
+    started.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The run of this name.
+fn declared(app: &App, name: &str) -> Result<Run, Refusal> {
+    let mut all = runs::load(&app.root)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
+    let unknown = || (StatusCode::NOT_FOUND, "no listing declares this run\n".to_owned());
+    all.remove(name).ok_or_else(unknown)
+}
+
+/// Starts it; under the tracer if it may be traced, `alone`.
+fn start(
+    app: Arc<App>,
+    declared: Run,
+    alone: Option<OwnedSemaphorePermit>,
+) -> Result<Response, Refusal> {
+    let slot = Arc::clone(&app.slots).try_acquire_owned().map_err(|_| {
+        let busy = format!("{RUNS} listings are running already; stop one first\n");
+        (StatusCode::TOO_MANY_REQUESTS, busy)
+    })?;
+    let id = random()
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
+
+    let (sender, receiver) = mpsc::channel::<Event>(64);
+    let stop = stopped(&app, &id, sender.clone());
+    tokio::spawn(async move {
+        let accepted = Event::Accepted { id: id.clone(), kernel: run::kernel() };
+        let _ = sender.send(accepted).await;
+        let (root, book) = (&app.root, &app.book);
+        match &alone {
+            None => run::run(root, book, &declared, &sender, stop).await,
+            Some(_) => {
+                crate::trace::trace(root, book, &declared, &id, &sender, stop).await;
+            }
+        }
+        app.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        drop((slot, alone));
+    });
+
+    let lines = ReceiverStream::new(receiver).map(|event| {
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        Ok::<_, serde_json::Error>(Bytes::from(line))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+/// Completes when the run `id` is to end: somebody says so, the page is gone, or we end.
+fn stopped(app: &App, id: &str, page_gone: mpsc::Sender<Event>) -> Stop {
+    let stopped = Arc::new(Notify::new());
+    app.stops
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(id.to_owned(), Arc::clone(&stopped));
+    let mut ending = app.ending.subscribe();
+    Box::pin(async move {
+        tokio::select! {
+            () = stopped.notified() => {}
+            () = page_gone.closed() => {}
+            _ = ending.wait_for(|ending| *ending) => {}
+        }
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    id: String,
+}
+
+/// Stops a run; its own answer then says how it ended.
+pub(super) async fn stop(
+    State(app): State<Arc<App>>,
+    Json(named): Json<Named>,
+) -> StatusCode {
+    match app.stops.lock().unwrap_or_else(PoisonError::into_inner).get(&named.id) {
+        Some(stop) => {
+            stop.notify_one();
+            StatusCode::NO_CONTENT
+        }
+        None => StatusCode::NOT_FOUND,
+    }
+}

@@ -1,0 +1,107 @@
+//! Which line of a listing has made a call.
+//!
+//! A call is made in the C library, which was called by the standard library, which was called
+//! by a listing. So we go up: from each function to its caller, by what the compiler has
+//! written down about its frames (`.eh_frame`, which is there for panics), until a function
+//! is from a file of `listings/`. A chain of frame pointers would be shorter to follow, and
+//! wrong: where a program has threads, the C library keeps other things in that register.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::image::Image;
+use crate::stack::{Maps, Stack, range};
+
+/// No listing is that deep.
+const FRAMES: usize = 64;
+
+/// Where the files of a trace are mapped, and what is in them.
+pub(crate) struct Lines {
+    root: PathBuf,
+    images: HashMap<(PathBuf, u64), Option<Rc<Image>>>,
+    /// By the address of the text that says it: that is held.
+    mapped: HashMap<*const Maps, (Rc<Maps>, Rc<[Mapped]>)>,
+}
+
+/// Code in a process.
+struct Mapped {
+    code: Range<u64>,
+    /// How much higher than in its file.
+    bias: u64,
+    image: Rc<Image>,
+    /// Whether it is the program itself, and no library.
+    is_program: bool,
+}
+
+impl Lines {
+    /// Of the listings in the workspace at `root`.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), images: HashMap::new(), mapped: HashMap::new() }
+    }
+
+    /// The line, as `listings/NAME/src/FILE.rs:LINE`, and the function that it is in.
+    // ANCHOR: find
+    pub(crate) fn find(&mut self, stack: &Stack) -> Option<(String, String)> {
+        let mapped = self.mapped(&stack.maps);
+        let mut registers = stack.registers;
+        for _ in 0..FRAMES {
+            // What stands there is the instruction behind the call, which may be another line's.
+            let at = registers.at.checked_sub(1)?;
+            let code = mapped.iter().find(|mapped| mapped.code.contains(&at))?;
+            let address = at.wrapping_sub(code.bias);
+            if code.is_program
+                && let Some(found) = code.image.line(address, |file| self.listing(file))
+            {
+                return Some(found);
+            }
+            registers = code.image.caller(address, &registers, stack)?;
+        }
+        None
+    }
+    // ANCHOR_END: find
+
+    /// A source file's path inside the workspace, if it is in a listing.
+    fn listing(&self, file: &str) -> Option<String> {
+        let inside = Path::new(file).strip_prefix(&self.root).ok()?;
+        inside.starts_with("listings").then(|| inside.to_string_lossy().into_owned())
+    }
+
+    fn mapped(&mut self, maps: &Rc<Maps>) -> Rc<[Mapped]> {
+        if let Some((_, mapped)) = self.mapped.get(&Rc::as_ptr(maps)) {
+            return Rc::clone(mapped);
+        }
+        // The program is what is mapped first.
+        let program = maps.text.lines().find_map(file);
+        let mapped: Rc<[Mapped]> =
+            maps.text.lines().filter_map(|line| self.code(line, program)).collect();
+        self.mapped.insert(Rc::as_ptr(maps), (Rc::clone(maps), Rc::clone(&mapped)));
+        mapped
+    }
+
+    /// What a line of `/proc/PID/maps` says, if it is about code from a file.
+    fn code(&mut self, line: &str, program: Option<&str>) -> Option<Mapped> {
+        let mut fields = line.split(' ').skip(1);
+        let may = fields.next()?;
+        let place = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let inode = fields.nth(1)?.parse().ok()?;
+        let (code, path) = (range(line)?, file(line)?);
+        if !may.contains('x') {
+            return None;
+        }
+        let key = (PathBuf::from(path), inode);
+        let image = self
+            .images
+            .entry(key)
+            .or_insert_with_key(|(path, inode)| Image::read(path, *inode).map(Rc::new));
+        let image = Rc::clone(image.as_ref()?);
+        let bias = image.bias(code.start, place..place + (code.end - code.start))?;
+        Some(Mapped { code, bias, image, is_program: program == Some(path) })
+    }
+}
+
+/// The file that a line of `/proc/PID/maps` is about.
+fn file(line: &str) -> Option<&str> {
+    line.find('/').map(|at| &line[at..])
+}
