@@ -120,11 +120,12 @@ impl House {
         match self.listener.accept() {
             Ok((stream, _)) => return Ok(Next::Client(stream)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if is_to_stop {
+                if self.stop.is_over() {
                     return Ok(Next::End);
                 }
                 match self.by {
-                    By::Thread => self.wait_for_somebody(),
+                    // After the signal nothing wakes it.
+                    By::Thread if !is_to_stop => self.wait_for_somebody(),
                     _ => thread::sleep(TICK),
                 }
             }
@@ -260,8 +261,7 @@ impl House {
                     && self.fault != Some(Fault::KeepsIdle)
                     && guest.is_idle()
                     && self.somebody_waits();
-                let over = stops && self.fault != Some(Fault::WaitsForIdle);
-                // What was sent before the signal is here by now.
+                let over = self.stop.is_over() && self.fault != Some(Fault::WaitsForIdle);
                 if (over || idle_for_others) && !is_readable(stream) {
                     guest.drain();
                 }

@@ -2,12 +2,16 @@
 //! leave behind.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-static STOPPING: AtomicBool = AtomicBool::new(false);
+/// When it came.
+static STOPPED: OnceLock<Instant> = OnceLock::new();
+/// On a busy machine, what a client sent before the signal is here so much later at most.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Where the signals arrive, in each process its own.
 #[derive(Debug)]
@@ -32,13 +36,18 @@ impl Stop {
     /// poll would sleep on.
     pub fn came(&self) -> bool {
         if matches!(self.0.read_signal(), Ok(Some(_))) {
-            STOPPING.store(true, Ordering::SeqCst);
+            STOPPED.get_or_init(Instant::now);
         }
-        STOPPING.load(Ordering::SeqCst)
+        self.is_known()
     }
 
     /// Whether one was taken already.
     pub fn is_known(&self) -> bool {
-        STOPPING.load(Ordering::SeqCst)
+        STOPPED.get().is_some()
+    }
+
+    /// Whether one was taken, and everything from before it has arrived.
+    pub fn is_over(&self) -> bool {
+        STOPPED.get().is_some_and(|at| at.elapsed() > MOMENT)
     }
 }
