@@ -14,6 +14,8 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,7 +91,7 @@ impl Results {
         let path = folder.join(CELLS);
         let options = OpenOptions::new().create(true).append(true).read(true).clone();
         let cells = options.open(&path).map_err(failed)?;
-        match cells.try_lock() {
+        match lock(&cells) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(format!(
@@ -128,6 +130,18 @@ impl Results {
         self.done.insert(cell.key.clone());
         Ok(())
     }
+}
+
+/// Locks it, or gives up after a second. A lock belongs to all copies of a descriptor, and
+/// whatever is being started has one from fork(2) to execve(2).
+fn lock(cells: &File) -> Result<(), TryLockError> {
+    for _ in 0..100 {
+        match cells.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            done => return done,
+        }
+    }
+    cells.try_lock()
 }
 
 /// Puts a folder aside: `quick` becomes `quick.1`, or the first number that is free.
