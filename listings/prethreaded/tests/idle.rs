@@ -82,7 +82,8 @@ fn clients_that_say_nothing_do_not_keep_anybody_waiting() {
 #[test]
 fn with_a_free_thread_nobody_has_to_go() {
     // In the other form a client stands in the kernel's queue until a thread has woken up.
-    let server = Server::start("16", &[]);
+    // So many that some are free even if those of the last clients have not come back yet.
+    let server = Server::start("64", &[]);
     let mut stays = server.connect();
     ask(&mut stays);
     for _ in 0..1000 {
