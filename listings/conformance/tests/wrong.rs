@@ -76,7 +76,7 @@ caught! { looping by "loop";
     row_15_hammers: row 15, "hammers", "it is not called without end: it called ";
     row_15_loop_asks_again: row 15, "asks-again", "it closes in the middle of 20 replies: the store heard remark ";
     row_16_accepts_on: row 16, "accepts-on", "64 clients in a closed loop: time 1: it still runs";
-    row_16_hangs_up: row 16, "hangs-up", "each on its connection: time 1: a request from before the signal is not answered";
+    row_16_hangs_up: row 16, "hangs-up", "64 clients in a closed loop, each on its connection: time ";
     row_16_loop_leaves_queue: row 16, "leaves-queue", "a request from before the signal is not answered";
     row_28_starves: row 28, "starves", "another client is not served";
     row_29_ticks: row 29, "ticks", "idle connections: ";
