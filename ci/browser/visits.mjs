@@ -8,8 +8,6 @@ import { DESK, NARROW, PHONE, drawn, each, installed, none, onPage, resize, test
 
 /** What a chapter without diagrams may weigh, in bytes as the reader's browser unpacks them. */
 const WEIGHT = 300 * 1000;
-/** And a table of the whole book, which grows with it. */
-const TABLES = { names: ["claims.html", "system-calls.html"], weight: 400 * 1000 };
 
 /** What was found wrong, by the kind of check. */
 class Faults {
@@ -66,14 +64,13 @@ export async function visitStatic({ browser, files, visited: names }) {
         await check("no complaint in the console, no request to another host", page.complaints.splice(0));
     }));
     await faults.tell(`${names.length} pages, static`);
-    const most = (name) => (TABLES.names.includes(name) ? TABLES.weight : WEIGHT);
-    await test(`a chapter without diagrams loads less than ${WEIGHT / 1000} KB, a table of the book less than ${TABLES.weight / 1000}`, () => {
+    await test(`a chapter without diagrams loads less than ${WEIGHT / 1000} KB`, () => {
         weights.sort((one, other) => names.indexOf(one.name) - names.indexOf(other.name));
         for (const { name, bytes, diagrams } of weights) {
             console.log(`  ${(bytes / 1000).toFixed(0).padStart(6)} KB  ${name}${diagrams ? ", with diagrams" : ""}`);
         }
         const chapters = weights.filter(({ name, diagrams }) => !diagrams && !name.includes("/") && name !== "print.html");
-        none(chapters.filter(({ name, bytes }) => bytes >= most(name)).map(({ name, bytes }) => [`${bytes} bytes`, name]));
+        none(chapters.filter(({ bytes }) => bytes >= WEIGHT).map(({ name, bytes }) => [`${bytes} bytes`, name]));
     });
 }
 
