@@ -216,8 +216,13 @@ impl Driver {
         let Some(deadline) = self.guest.deadline() else { return };
         self.now.mono += deadline.saturating_duration_since(self.now.mono) / part;
         self.guest.expired(self.now);
-        // The store is too late: as every driver, this one forgets the call.
-        self.job.take_if(|job| matches!(job, Job::Store(_)) && !self.guest.awaits_store());
+        // The store is too late: as every driver, this one forgets the call. The next request
+        // may have asked for something at once.
+        let next = self.guest.take_job();
+        if next.is_some() || !self.guest.awaits_store() {
+            self.job.take_if(|job| matches!(job, Job::Store(_)));
+        }
+        self.take_on(next);
         if part == 1 {
             assert_ne!(
                 self.guest.deadline(),
@@ -227,13 +232,17 @@ impl Driver {
         }
     }
 
+    fn take_on(&mut self, job: Option<Job>) {
+        let Some(job) = job else { return };
+        assert!(self.job.is_none(), "one job is outstanding at a time");
+        self.job = Some(job);
+    }
+
     fn pump(&mut self) {
         self.now.mono += TICK;
         loop {
-            if let Some(job) = self.guest.take_job() {
-                assert!(self.job.is_none(), "one job is outstanding at a time");
-                self.job = Some(job);
-            }
+            let job = self.guest.take_job();
+            self.take_on(job);
             if !self.held_back
                 && let Some(job) = self.job.take()
             {
