@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { COLOURS, violations } from "./axe.mjs";
 import { faint } from "./figures.mjs";
@@ -222,11 +223,33 @@ async function withoutScript(browser, address) {
     await context.close();
 }
 
+/** The report of the book's own results: what a reader keeps, and sends to others. */
+async function wholeReport(page) {
+    const faults = [];
+    const check = async (where, found) => faults.push(...(await found).map((fault) => [fault, where]));
+    for (const [where, size] of Object.entries({ phone: PHONE, narrow: NARROW, desk: DESK })) {
+        await resize(page, size);
+        await check(where, tooWide(page));
+    }
+    assert.ok(await page.locator("figure.chart").count() >= 5, "charts");
+    await check("axe, light", violations(page));
+    await page.emulateMedia({ colorScheme: "dark" });
+    await check("axe, dark", violations(page, COLOURS));
+    await page.emulateMedia({ colorScheme: "light" });
+    await check("paper", paper(page));
+    none(faults);
+}
+
 export async function charts({ browser, program, site, files, text }) {
     const demo = execFileSync(path.join(path.dirname(program), "chart-demo"), { encoding: "utf8", maxBuffer: 1 << 26 });
     const figures = demo.match(/<figure class="chart">.*?<\/figure>\n/gs).join("");
     const chapter = text("models.html").replace(/(<main[^>]*>).*(<\/main>)/s, `$1<h1>Charts</h1>\n${figures.replaceAll("$", "$$$$")}$2`);
-    const pages = { "chart-report.html": demo, "chart-chapter.html": chapter };
+    const results = fs.mkdtempSync(path.join(os.tmpdir(), "report-"));
+    fs.cpSync("static/reference", results, { recursive: true });
+    execFileSync(path.join(path.dirname(program), "harness"), ["report", results]);
+    const report = fs.readFileSync(path.join(results, "report.html"), "utf8");
+    fs.rmSync(results, { recursive: true });
+    const pages = { "chart-report.html": demo, "chart-chapter.html": chapter, "harness-report.html": report };
     Object.entries(pages).forEach(([name, page]) => fs.writeFileSync(path.join(site, name), page));
     try {
         for (const [name, where] of [["chart-report.html", "on a page of its own"], ["chart-chapter.html", "in a chapter"]]) {
@@ -239,6 +262,8 @@ export async function charts({ browser, program, site, files, text }) {
             await test(`charts ${where}: legible, accessible, in one piece on a desk, on a phone and on paper`, on(looks));
             await test(`charts ${where}: without script all but 2019 is drawn`, () => withoutScript(browser, address));
         }
+        await test("the harness's report: accessible, on a desk, on a phone, on paper",
+            () => onPage(browser, `${files.address}/harness-report.html`, {}, wholeReport));
     } finally {
         Object.keys(pages).forEach((name) => fs.rmSync(path.join(site, name)));
     }

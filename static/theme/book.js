@@ -212,6 +212,13 @@
         addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
     }
 
+    // A page without a chart does not load what equips charts.
+    function equipCharts() {
+        if (document.querySelector("figure.chart")) {
+            document.head.append(Object.assign(document.createElement("script"), { src: root.dataset.charts }));
+        }
+    }
+
     document.addEventListener("DOMContentLoaded", () => {
         equipTheme();
         equipContents();
@@ -220,5 +227,6 @@
         equipSearch();
         equipKeys();
         equipPrinting();
+        equipCharts();
     });
 })();

@@ -92,6 +92,15 @@ impl Completions {
         self.0.state.borrow().ring.in_flight()
     }
 
+    /// Room for a receive: a buffer that is taken when bytes come, or one of so many bytes that
+    /// waits with it, where the kernel knows nothing else.
+    pub fn room(&self, bytes: usize) -> Room {
+        match self.0.state.borrow().ring.features().multishot_receive {
+            true => Room::OneOfThem(bytes),
+            false => Room::Own(Vec::with_capacity(bytes)),
+        }
+    }
+
     /// Hands an operation over. The kernel hears of it when the executor waits.
     // ANCHOR: begin
     pub fn begin(&self, op: Op) -> Operation {
@@ -292,7 +301,13 @@ impl State {
     }
 
     // ANCHOR: completed
-    fn completed(&mut self, done: Done) {
+    fn completed(&mut self, mut done: Done) {
+        if let Received::Shared(..) = done.received {
+            // The buffer goes back at once, whether somebody wants the bytes or not.
+            let bytes = self.ring.bytes(&done.received).to_vec();
+            self.ring.give_back(&done.received);
+            done.received = Received::Own(bytes);
+        }
         let slot = done.token.index();
         match (slot, &mut self.places[slot]) {
             (TIMER, _) => self.alarm.is_over(),

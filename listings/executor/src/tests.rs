@@ -358,6 +358,40 @@ fn what_nobody_collects_is_closed_or_lost() {
 }
 
 #[test]
+fn a_shared_buffer_comes_back_whether_its_bytes_are_wanted_or_not() {
+    let Some((ring, mut executor)) = ring() else { return };
+    if !matches!(ring.room(64), Room::OneOfThem(64)) {
+        flags::skipped("this kernel shares no buffers: Linux 6.0 does");
+        return;
+    }
+    let (ours, mut peer) = pair();
+    let socket = ring.hold(ours.into());
+    let main = async {
+        // There are 2,048 of them.
+        for turn in 0..3 * 2100 {
+            peer.write_all(b"hello").expect("room for five bytes");
+            let socket = socket.clone();
+            let operation = ring.begin(Op::Receive { socket, into: ring.room(64) });
+            match turn % 3 {
+                0 => {
+                    let (result, bytes) = ring_reactor::received(operation.await);
+                    assert_eq!((result, &bytes[..]), (Ok(5), &b"hello"[..]), "turn {turn}");
+                }
+                1 => drop(operation), // before it is over
+                _ => {
+                    rounds(2).await;
+                    drop(operation); // and after
+                }
+            }
+            while ring.in_flight() > 1 {
+                rounds(1).await;
+            }
+        }
+    };
+    executor.block_on(main).expect("to wait");
+}
+
+#[test]
 fn what_is_recalled_and_awaited_is_not_lost() {
     let Some((ring, mut executor)) = ring() else { return };
     let (ours, mut peer) = pair();

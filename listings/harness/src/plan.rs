@@ -85,6 +85,7 @@ impl Plan {
     /// measured within a minute. A round is over before the next begins: whoever stops early
     /// has each cell once, and rounds are far enough apart to see a machine change its mood.
     #[must_use]
+    // ANCHOR: cells
     pub fn cells(&self) -> Vec<Todo<'_>> {
         let mut cells = Vec::new();
         for round in 1..=self.rounds {
@@ -98,6 +99,7 @@ impl Plan {
         }
         cells
     }
+    // ANCHOR_END: cells
 
     fn all_clients(&self) -> Vec<usize> {
         let mut all = [self.clients.as_slice(), &self.crowds].concat();

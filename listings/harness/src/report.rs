@@ -70,11 +70,16 @@ pub fn html(of: &Read, over: Option<&Read>) -> String {
         let _ =
             write!(page, "<h2>{}</h2>\n{}", escaped(&chart.title), charts::figure(&chart));
     }
-    let _ = writeln!(page, "<h2>Tables</h2>\n<pre>{}</pre>", escaped(&summary(of)));
+    let _ = writeln!(
+        page,
+        "<h2>Tables</h2>\n<pre tabindex=\"0\">{}</pre>",
+        escaped(&summary(of))
+    );
     let environment = serde_json::to_string_pretty(&of.environment).unwrap_or_default();
     let plan = serde_json::to_string_pretty(&of.plan).unwrap_or_default();
     for (what, text) in [("The machine", environment), ("The plan", plan)] {
-        let _ = writeln!(page, "<h2>{what}</h2>\n<pre>{}</pre>", escaped(&text));
+        let _ =
+            writeln!(page, "<h2>{what}</h2>\n<pre tabindex=\"0\">{}</pre>", escaped(&text));
     }
     let _ =
         write!(page, "</main>\n<script>\n{}</script>\n</body>\n</html>\n", charts::SCRIPT);

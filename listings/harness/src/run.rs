@@ -129,6 +129,7 @@ impl From<Interrupted> for Trouble {
     }
 }
 
+// ANCHOR: measure
 fn measure(bench: &Bench<'_>, plan: &Plan, results: &mut Results) -> Result<(), Trouble> {
     let all = plan.cells();
     let left: Vec<_> = all.iter().filter(|cell| !results.has(&cell.key())).collect();
@@ -143,6 +144,7 @@ fn measure(bench: &Bench<'_>, plan: &Plan, results: &mut Results) -> Result<(), 
     progress.over();
     Ok(())
 }
+// ANCHOR_END: measure
 
 /// What will be done, before it is.
 fn announced(

@@ -207,6 +207,29 @@ fn a_server_that_dies_or_hangs_is_a_result() {
 }
 
 #[test]
+fn a_server_that_dies_while_it_is_measured_is_a_result() {
+    let place = Place::new();
+    let real = place.programs().join("epoll-loop");
+    let text = format!("{} \"$@\" & sleep 2; kill -9 $!; exit 3", real.display());
+    place.script("iterative", &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(["run", "--one-core", "--servers", "iterative,epoll-loop"]);
+    command.args(["--workloads", "static-close", "--clients", "2", "--rounds", "1"]);
+    command.args(["--seconds", "5", "--timeout", "500"]);
+    command.arg("--programs").arg(place.programs()).arg("--out").arg(place.result());
+    let output = command.output().expect("the harness");
+    assert!(output.status.success(), "{}", said(&output));
+    let cells = place.cells();
+    let of = |name| cells.iter().find(|cell| cell.key.server == name).expect("its cell");
+    let (dead, other) = (of("iterative"), of("epoll-loop"));
+    assert_eq!(dead.ending, Ending::Died { code: Some(3), signal: None });
+    let outcome = dead.outcome.as_ref().expect("what was seen until then");
+    assert!(outcome.answered > 0 && dead.errors() > 0, "{outcome:?}");
+    assert_eq!((other.ending.clone(), other.errors()), (Ending::Well, 0));
+    assert!(said(&output).contains("died"), "{}", said(&output));
+}
+
+#[test]
 fn the_calls_of_a_request_are_counted_where_that_is_allowed() {
     let place = Place::new();
     let plan = [

@@ -141,8 +141,11 @@ pub enum Op {
 /// Where received bytes go.
 #[derive(Debug)]
 pub enum Room {
-    /// Into a buffer of those that all share, which the kernel takes when there are bytes.
+    /// Again and again into buffers of those that all share, of which the kernel takes one when
+    /// there are bytes.
     Shared,
+    /// Once into one of them: at most so many bytes.
+    OneOfThem(usize),
     /// Into this one.
     Own(Vec<u8>),
 }

@@ -12,13 +12,13 @@ use guestbook::{Meta, RelPath};
 use nix::sys::socket::SockaddrStorage;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-use uring_loop::{Fd, Files, Op, Piece, Room, meta};
+use uring_loop::{Fd, Files, Op, Piece, meta};
 
 use super::net::{Net, look_once};
 use crate::ring_reactor::{received, sent};
 use crate::{Completions, Reactor, Timers};
 
-/// Room for a receive, in bytes. Every idle client has that much in flight.
+/// Most that is received at once, in bytes.
 const ROOM: usize = 4096;
 
 /// A ring, and files.
@@ -101,10 +101,12 @@ impl Net for OverRing {
         room: usize,
         limit: impl Future<Output = ()>,
     ) -> Result<(Vec<u8>, usize), Errno> {
-        let into = Room::Own(Vec::with_capacity(room.min(ROOM)));
+        let into = self.ring.room(room.min(ROOM));
         let op = Op::Receive { socket: socket.clone(), into };
         match received(self.ring.begin(op).within(limit).await) {
             (Ok(n), bytes) => Ok((bytes, n)),
+            // All buffers were full at that moment. They go back when they have been looked at.
+            (Err(Errno::NOBUFS), _) => Err(Errno::INTR),
             // Nothing is in flight any more, so a plain call tells the truth.
             (Err(Errno::CANCELED), mut bytes) => {
                 look_once(socket, &mut bytes, room.min(ROOM)).map(|n| (bytes, n))

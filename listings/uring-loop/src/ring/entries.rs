@@ -32,6 +32,11 @@ pub(super) fn of(op: &mut Op, user_data: u64) -> (squeue::Entry, Option<squeue::
         Op::Receive { socket, into: Room::Shared } => {
             opcode::RecvMulti::new(number(socket), GROUP).build()
         }
+        Op::Receive { socket, into: Room::OneOfThem(room) } => {
+            let room = u32::try_from(*room).unwrap_or(u32::MAX);
+            let receive = opcode::Recv::new(number(socket), std::ptr::null_mut(), room);
+            receive.buf_group(GROUP).build().flags(squeue::Flags::BUFFER_SELECT)
+        }
         Op::Receive { socket, into: Room::Own(buffer) } => {
             let room = u32::try_from(buffer.capacity()).unwrap_or(u32::MAX);
             opcode::Recv::new(number(socket), buffer.as_mut_ptr(), room).build()
