@@ -72,14 +72,17 @@ pub fn html(of: &Read, over: Option<&Read>) -> String {
     }
     let _ = writeln!(
         page,
-        "<h2>Tables</h2>\n<pre tabindex=\"0\">{}</pre>",
+        "<h2>Tables</h2>\n<pre tabindex=\"0\" role=\"region\" aria-label=\"Tables\">{}</pre>",
         escaped(&summary(of))
     );
     let environment = serde_json::to_string_pretty(&of.environment).unwrap_or_default();
     let plan = serde_json::to_string_pretty(&of.plan).unwrap_or_default();
     for (what, text) in [("The machine", environment), ("The plan", plan)] {
-        let _ =
-            writeln!(page, "<h2>{what}</h2>\n<pre tabindex=\"0\">{}</pre>", escaped(&text));
+        let _ = writeln!(
+            page,
+            "<h2>{what}</h2>\n<pre tabindex=\"0\" role=\"region\" aria-label=\"{what}\">{}</pre>",
+            escaped(&text)
+        );
     }
     let _ =
         write!(page, "</main>\n<script>\n{}</script>\n</body>\n</html>\n", charts::SCRIPT);
@@ -87,10 +90,11 @@ pub fn html(of: &Read, over: Option<&Read>) -> String {
 }
 
 const STYLE: &str = ":root { color-scheme: light dark; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; background: Canvas; color: CanvasText; font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 pre { overflow-x: auto; font-size: 0.85rem; }
-table { font-size: 0.9rem; }";
+table { font-size: 0.9rem; }
+@media print { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }";
 
 fn in_short(environment: &Environment) -> String {
     let Environment { kernel, processor, date, commit, load_before, .. } = environment;
