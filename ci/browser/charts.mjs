@@ -247,7 +247,9 @@ export async function charts({ browser, program, site, files, text }) {
     const results = fs.mkdtempSync(path.join(os.tmpdir(), "report-"));
     fs.cpSync("static/reference", results, { recursive: true });
     execFileSync(path.join(path.dirname(program), "harness"), ["report", results]);
-    const report = fs.readFileSync(path.join(results, "report.html"), "utf8");
+    // A file asks for no icon; what comes from a server does.
+    const icon = '<link rel="icon" href="data:,">';
+    const report = fs.readFileSync(path.join(results, "report.html"), "utf8").replace("</title>", `</title>${icon}`);
     fs.rmSync(results, { recursive: true });
     const pages = { "chart-report.html": demo, "chart-chapter.html": chapter, "harness-report.html": report };
     Object.entries(pages).forEach(([name, page]) => fs.writeFileSync(path.join(site, name), page));

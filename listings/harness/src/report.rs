@@ -52,7 +52,7 @@ pub fn html(of: &Read, over: Option<&Read>) -> String {
     let mut page = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Who waits? A report of the harness</title>\n<link rel=\"icon\" href=\"data:,\">\n",
+         <title>Who waits? A report of the harness</title>\n",
     );
     let _ = write!(page, "<style>\n{STYLE}\n{}</style>\n</head>\n<body>\n", charts::STYLE);
     page += "<main>\n<h1>Who waits? A report of the harness</h1>\n";
