@@ -329,20 +329,6 @@ impl Drop for Limit {
     }
 }
 
-/// Connections to this port of which a server has an end that it has not closed:
-/// `/proc/net/tcp` (proc_pid_net(5)). One in `TIME_WAIT` is the kernel's alone.
-#[must_use]
-pub fn connections(port: u16) -> usize {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let is_one = |line: &&str| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let [_, local, _, state, ..] = columns[..] else { return false };
-        let of = local.rsplit_once(':').map(|(_, of)| u16::from_str_radix(of, 16));
-        of == Some(Ok(port)) && !["0A", "06"].contains(&state)
-    };
-    table.lines().skip(1).filter(is_one).count()
-}
-
 /// How many descriptors of each kind a process and its descendants hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptors {
