@@ -212,10 +212,13 @@
         addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
     }
 
-    // A page without a chart does not load what equips charts.
-    function equipCharts() {
-        if (document.querySelector("figure.chart")) {
-            document.head.append(Object.assign(document.createElement("script"), { src: root.dataset.charts }));
+    // A page loads what equips charts, or a loop step by step, if it has one.
+    function equipRarities() {
+        const rare = { "figure.chart": root.dataset.charts, ".steps": root.dataset.steps };
+        for (const [what, src] of Object.entries(rare)) {
+            if (document.querySelector(what)) {
+                document.head.append(Object.assign(document.createElement("script"), { src }));
+            }
         }
     }
 
@@ -227,6 +230,6 @@
         equipSearch();
         equipKeys();
         equipPrinting();
-        equipCharts();
+        equipRarities();
     });
 })();
