@@ -1,8 +1,9 @@
 //! One run: compile the listing, then run it, and tell the page about both line by line.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use crate::phase::{Ended, Phase};
 
 /// How long compiling may take; a first build downloads what the listing stands on.
-pub(crate) const COMPILE_LIMIT: Duration = Duration::from_secs(20 * 60);
+const COMPILE_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How long a server may run.
 const SERVER_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -96,25 +97,12 @@ async fn steps(
     events: &Sender<Event>,
     stop: &mut Stop,
 ) -> io::Result<()> {
-    let mut build = runs::build_command(root, [run]);
-    build.arg("--release");
-    let mut building = Phase::start(book, &build)?;
-    building.stderr(events, |line| vec![Event::Build { line }]);
-    let executable = Arc::new(OnceLock::new());
-    let (found, of) = (Arc::clone(&executable), run.clone());
-    building.stdout(events, move |line| {
-        if let Some(path) = runs::executable(&of, &line) {
-            let _ = found.set(path);
-        }
-        Vec::new()
-    });
-    let ended = building.wait(COMPILE_LIMIT, stop).await?;
-    let Some(executable) = executable.get().filter(|_| ended.is_well()) else {
-        let _ = events.send(not_built(&ended)).await;
+    let mut command = runs::build_command(root, [run]);
+    command.arg("--release");
+    let Some(executable) = build(book, &command, run, events, stop).await? else {
         return Ok(());
     };
-
-    let program = runs::program_command(root, run, executable);
+    let program = runs::program_command(root, run, &executable);
     let _ = events.send(Event::Started { command: shown(run) }).await;
     let mut running = Phase::start(book, &program)?;
     running.stderr(events, |line| vec![Event::Err { line }]);
@@ -145,6 +133,33 @@ async fn steps(
     Ok(())
 }
 
+/// Compiles, as `command` says, and tells the page what the compiler writes. The program of
+/// `of`; none if it was not built, and then the page knows why.
+pub(crate) async fn build(
+    book: &Path,
+    command: &Command,
+    of: &Run,
+    events: &Sender<Event>,
+    stop: &mut Stop,
+) -> io::Result<Option<PathBuf>> {
+    let mut building = Phase::start(book, command)?;
+    building.stderr(events, |line| vec![Event::Build { line }]);
+    let executable = Arc::new(OnceLock::new());
+    let (found, of) = (Arc::clone(&executable), of.clone());
+    building.stdout(events, move |line| {
+        if let Some(path) = runs::executable(&of, &line) {
+            let _ = found.set(path);
+        }
+        Vec::new()
+    });
+    let ended = building.wait(COMPILE_LIMIT, stop).await?;
+    let executable = executable.get().filter(|_| ended.is_well()).cloned();
+    if executable.is_none() {
+        let _ = events.send(not_built(&ended)).await;
+    }
+    Ok(executable)
+}
+
 /// The program has ended.
 pub(crate) fn over(ended: &Ended) -> Event {
     let ms = ended.elapsed.as_secs_f64() * 1000.0;
@@ -152,7 +167,7 @@ pub(crate) fn over(ended: &Ended) -> Event {
 }
 
 /// Compiling has ended, and there is nothing to run.
-pub(crate) fn not_built(ended: &Ended) -> Event {
+fn not_built(ended: &Ended) -> Event {
     let how = if ended.cause.is_some() { ended.how() } else { "compiling failed".into() };
     Event::Ended { ok: false, how, ms: 0.0 }
 }

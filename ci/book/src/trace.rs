@@ -4,14 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use runs::{Kind, Run};
 use tokio::sync::mpsc::Sender;
 
 use crate::phase::Phase;
-use crate::run::{COMPILE_LIMIT, Event, Stop, not_built, over, quoted};
+use crate::run::{Event, Stop, build, over, quoted};
 
 /// How long a trace may take. The server is asked twice, each time by three clients.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -83,19 +82,8 @@ async fn steps(
     let words = arguments(run).ok_or_else(|| io::Error::other("it is no such server"))?;
     // The tracer would build the server itself. So the page sees that, too.
     let tracer = Run { bin: TRACER.to_owned(), ..run.clone() };
-    let mut building = Phase::start(book, &runs::build_command(root, [run, &tracer]))?;
-    building.stderr(events, |line| vec![Event::Build { line }]);
-    let executable = Arc::new(OnceLock::new());
-    let found = Arc::clone(&executable);
-    building.stdout(events, move |line| {
-        if let Some(path) = runs::executable(&tracer, &line) {
-            let _ = found.set(path);
-        }
-        Vec::new()
-    });
-    let ended = building.wait(COMPILE_LIMIT, stop).await?;
-    let Some(executable) = executable.get().filter(|_| ended.is_well()) else {
-        let _ = events.send(not_built(&ended)).await;
+    let command = runs::build_command(root, [run, &tracer]);
+    let Some(executable) = build(book, &command, &tracer, events, stop).await? else {
         return Ok(());
     };
 

@@ -128,7 +128,8 @@ impl Iterator for Places {
 }
 
 /// Turns 1, 2, 3, … into numbers without an order (the last step of SplitMix64).
-fn scramble(number: u64) -> u64 {
+#[must_use]
+pub fn scramble(number: u64) -> u64 {
     let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -3,9 +3,10 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+use aio_direct::bench::scramble;
+
 use super::engine::{self, Plan, Trouble};
 use super::lines::Lines;
-use super::places::scramble;
 use super::report::{Case, Engine, Line, Reader, Round, Run, Way};
 use super::run::AROUND_FIO;
 use super::scratch::Scratch;

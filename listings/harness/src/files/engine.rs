@@ -11,12 +11,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aio_direct::bench::scramble;
 use aio_direct::{Buffer, Reads, Target};
 use file_pool::{Job, Pool};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::places::{Places, scramble};
+use super::places::Places;
 use super::report::{Case, Engine, Round, Way};
 use super::scratch::Scratch;
 use super::seen::Seen;

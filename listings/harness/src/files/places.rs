@@ -1,5 +1,7 @@
 //! Where the reads begin, and what must stand there.
 
+use aio_direct::bench::scramble;
+
 /// Blocks of a file at random, for ever.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -46,15 +48,6 @@ pub fn is_right(at: u64, block: &[u8], length: usize) -> bool {
     block.len() == length
         && block.starts_with(&word(at))
         && block.ends_with(&word(at + length as u64 - 8))
-}
-
-/// Turns 1, 2, 3, … into numbers without an order (the last step of SplitMix64).
-#[must_use]
-pub fn scramble(number: u64) -> u64 {
-    let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]
