@@ -373,7 +373,7 @@ pub const CLAIMS: &[Claim] = &[
             disk_takes_time()?;
             let file = direct(&synced(&vec![1; 64 << 20])?)?;
             let number = match queue(&file) {
-                Some(queue @ 1..=1000) => case.pick(4 * queue, 4),
+                Some(queue @ 1..=1000) => case.pick((16 * queue).min(5_000), 4),
                 Some(queue) => return cannot(format!("the queue has {queue} requests")),
                 None => return cannot("how many requests the queue has is not told here"),
             };
