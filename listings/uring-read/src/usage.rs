@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -42,6 +43,29 @@ impl Usage {
         let workers = workers()?.1.saturating_sub(self.workers);
         Ok(Used { wall, cpu: cpu - self.cpu, workers })
     }
+
+    /// What has been used until now, and by the workers until they sleep: of a thread that is
+    /// on a processor the kernel has counted up to the last tick of its clock, and a worker may
+    /// be there for a moment after its completion is.
+    pub fn in_the_end(self) -> io::Result<Used> {
+        let used = self.so_far()?;
+        let waited = Instant::now();
+        while a_worker_runs()? && waited.elapsed() < Duration::from_secs(1) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Used { workers: workers()?.1.saturating_sub(self.workers), ..used })
+    }
+}
+
+fn a_worker_runs() -> io::Result<bool> {
+    for task in fs::read_dir("/proc/self/task")? {
+        // The thread's number, its name in parentheses, its state (proc_pid_stat(5)).
+        let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+        if stat.contains("(iou-wrk") && stat.contains(") R ") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 // ANCHOR: workers

@@ -72,7 +72,7 @@ mod who {
         while ring.waiting().0 == 0 {
             ring.enter(1)?; // submits nothing, and waits for one
         }
-        let all = before.so_far()?;
+        let all = before.in_the_end()?;
         let done = ring.take().expect("one was waited for");
         // ANCHOR_END: show
         done.outcome()?;
