@@ -24,6 +24,8 @@ use crate::stop::Stop;
 static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// How often a process looks whether it is to stop.
 pub const TICK: Duration = Duration::from_millis(1);
+/// How long a client has for its first request while others wait.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub struct House {
@@ -257,9 +259,12 @@ impl House {
                 if stops && self.fault == Some(Fault::LeavesClient) {
                     guest.fail();
                 }
+                // Who has connected may not have come to ask yet.
+                let comes = guest.is_new() && last_byte.elapsed() < FIRST;
                 let idle_for_others = self.by == By::Pool
                     && self.fault != Some(Fault::KeepsIdle)
                     && guest.is_idle()
+                    && !comes
                     && self.somebody_waits();
                 let over = self.stop.is_over() && self.fault != Some(Fault::WaitsForIdle);
                 if (over || idle_for_others) && !is_readable(stream) {
