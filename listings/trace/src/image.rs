@@ -76,7 +76,7 @@ impl Image {
         address: u64,
         wanted: impl Fn(&str) -> Option<String>,
     ) -> Option<(String, String)> {
-        let lines = self.lines.get_or_init(|| Loader::new(&self.path).ok()).as_ref()?;
+        let lines = self.lines()?;
         let mut frames = lines.find_frames(address).ok()?;
         while let Ok(Some(frame)) = frames.next() {
             let Some(place) = frame.location else { continue };
@@ -86,13 +86,25 @@ impl Image {
             };
             let function =
                 frame.function.and_then(|f| Some(f.demangle().ok()?.into_owned()));
-            let symbol =
-                || Some(addr2line::demangle_auto(lines.find_symbol(address)?.into(), None));
-            let function =
-                function.or_else(|| symbol().map(String::from)).unwrap_or_default();
+            let function = function.or_else(|| self.symbol(address)).unwrap_or_default();
             return Some((format!("{file}:{line}"), function));
         }
         None
+    }
+
+    /// The function that an address is in, by the table of symbols.
+    pub(crate) fn symbol(&self, address: u64) -> Option<String> {
+        let name = self.lines()?.find_symbol(address)?;
+        Some(addr2line::demangle_auto(name.into(), None).into_owned())
+    }
+
+    fn lines(&self) -> Option<&Loader> {
+        self.lines.get_or_init(|| Loader::new(&self.path).ok()).as_ref()
+    }
+
+    /// What the file is called.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The registers as they were in the caller of the function that `address` is in. Whatever

@@ -13,6 +13,7 @@
 //! | `about.rs` | what a call is about, by its name and arguments |
 //! | `rings.rs`, `ring.rs`, `operations.rs` | what is in flight in an io_uring: its two queues, read at each enter |
 //! | `stack.rs`, `image.rs`, `lines.rs` | which line of a listing has made a call |
+//! | `backtrace.rs` | [`Frame`]: all functions that have not returned yet |
 //! | `counters.rs` | what `/proc` says about a stopped thread |
 //! | `ask.rs` | [`ask`]: the clients whose requests are traced |
 //! | `timeline.rs` | [`timeline`]: the drawing, and the same in words |
@@ -29,6 +30,8 @@ pub mod timeline;
 mod about;
 #[cfg(target_os = "linux")]
 pub mod ask;
+#[cfg(target_os = "linux")]
+mod backtrace;
 #[cfg(target_os = "linux")]
 mod counters;
 #[cfg(target_os = "linux")]
@@ -48,6 +51,8 @@ mod stack;
 #[cfg(target_os = "linux")]
 pub mod tracer;
 
+#[cfg(target_os = "linux")]
+pub use backtrace::{Frame, backtrace};
 pub use data::{Call, Lane, Operation, Request, Trace};
 #[cfg(target_os = "linux")]
 pub use record::{About, Counters, Recorder, Stop};

@@ -7,12 +7,14 @@
 //! wrong: where a program has threads, the C library keeps other things in that register.
 
 use std::collections::HashMap;
+use std::iter::successors;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::backtrace::Frame;
 use crate::image::Image;
-use crate::stack::{Maps, Stack, range};
+use crate::stack::{Maps, Registers, Stack, range};
 
 /// No listing is that deep.
 const FRAMES: usize = 64;
@@ -45,22 +47,25 @@ impl Lines {
     // ANCHOR: find
     pub(crate) fn find(&mut self, stack: &Stack) -> Option<(String, String)> {
         let mapped = self.mapped(&stack.maps);
-        let mut registers = stack.registers;
-        for _ in 0..FRAMES {
-            // What stands there is the instruction behind the call, which may be another line's.
-            let at = registers.at.checked_sub(1)?;
-            let code = mapped.iter().find(|mapped| mapped.code.contains(&at))?;
-            let address = at.wrapping_sub(code.bias);
-            if code.is_program
-                && let Some(found) = code.image.line(address, |file| self.listing(file))
-            {
-                return Some(found);
-            }
-            registers = code.image.caller(address, &registers, stack)?;
-        }
-        None
+        up(&mapped, stack).filter(|(_, code, _)| code.is_program).find_map(
+            |(_, code, address)| code.image.line(address, |file| self.listing(file)),
+        )
     }
     // ANCHOR_END: find
+
+    /// All functions that have not returned yet, as far as they can be followed.
+    pub(crate) fn frames(&mut self, stack: &Stack) -> Vec<Frame> {
+        let mapped = self.mapped(&stack.maps);
+        let anywhere = |file: &str| Some(self.listing(file).unwrap_or_else(|| short(file)));
+        let frame = |(at, code, address): (u64, &Mapped, u64)| {
+            let (line, function) = match code.image.line(address, anywhere) {
+                Some((line, function)) => (Some(line), Some(function)),
+                None => (None, code.image.symbol(address)),
+            };
+            Frame { at, file: code.image.name(), address, function, line }
+        };
+        up(&mapped, stack).map(frame).collect()
+    }
 
     /// A source file's path inside the workspace, if it is in a listing.
     fn listing(&self, file: &str) -> Option<String> {
@@ -99,6 +104,33 @@ impl Lines {
         let bias = image.bias(code.start, place..place + (code.end - code.start))?;
         Some(Mapped { code, bias, image, is_program: program == Some(path) })
     }
+}
+
+/// The code that is to go on in each function that has not returned, the innermost first: where
+/// it is in memory, in what, and the address that the file's tables have for it.
+// ANCHOR: up
+fn up<'a>(
+    mapped: &'a [Mapped],
+    stack: &'a Stack,
+) -> impl Iterator<Item = (u64, &'a Mapped, u64)> {
+    let place = move |registers: &Registers| {
+        // What stands there is the instruction behind the call, which may be another line's.
+        let at = registers.at.checked_sub(1)?;
+        let code = mapped.iter().find(|mapped| mapped.code.contains(&at))?;
+        Some((at, code, at.wrapping_sub(code.bias)))
+    };
+    let caller = move |registers: &Registers| {
+        let (_, code, address) = place(registers)?;
+        code.image.caller(address, registers, stack)
+    };
+    successors(Some(stack.registers), caller).map_while(move |r| place(&r)).take(FRAMES)
+}
+// ANCHOR_END: up
+
+/// The end of a path: enough to know the file.
+fn short(path: &str) -> String {
+    let parts: Vec<&str> = path.rsplit('/').take(3).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 
 /// The file that a line of `/proc/PID/maps` is about.

@@ -88,6 +88,7 @@ impl Ring {
     }
 
     /// Before the kernel takes what was submitted.
+    // ANCHOR: before
     pub(crate) fn before(&mut self, thread: Pid) -> Result<Look, &'static str> {
         let completions = self.completions(thread)?;
         let [_, tail, mask, array] = self.places(self.submission, Params::SUBMISSION)?;
@@ -109,6 +110,7 @@ impl Ring {
         self.seen[0] = tail;
         Ok(Look { completions, entries: submitted, left: 0 })
     }
+    // ANCHOR_END: before
 
     /// When it has.
     pub(crate) fn after(&mut self, thread: Pid) -> Result<Look, &'static str> {

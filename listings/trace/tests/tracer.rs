@@ -119,6 +119,44 @@ fn the_line_that_makes_a_call_is_found_exactly() {
 }
 
 #[test]
+fn who_has_called_is_named_up_to_main() {
+    if !FINDS_LINES {
+        return flags::skipped("no lines: nobody knows how this machine's calls are made");
+    }
+    let program = env!("CARGO_BIN_EXE_who-called");
+    let output = Command::new(program).output().expect("it starts");
+    if !output.status.success() {
+        return flags::skipped(format_args!(
+            "who has called: {}",
+            said(&output.stderr).trim()
+        ));
+    }
+    let source = include_str!("../src/bin/who-called.rs");
+    let line = |what| (1..).zip(source.lines()).find(|(_, line)| line.contains(what));
+    let number = |what| line(what).map(|(number, _): (usize, _)| number).expect(what);
+    let (mut names, mut biases) = (Vec::new(), BTreeSet::new());
+    let printed = said(&output.stdout);
+    for frame in printed.lines().filter(|line| line.starts_with("0x")) {
+        let words: Vec<&str> = frame.split_whitespace().collect();
+        let address = |n: usize| {
+            u64::from_str_radix(words[n].trim_start_matches("0x"), 16).expect("hex")
+        };
+        biases.insert(address(0) - address(1));
+        names.push(words[2..].join(" "));
+    }
+    assert_eq!(
+        names,
+        [
+            format!("inner, who-called.rs:{}", number("io::stdin().read(place)")),
+            format!("outer, who-called.rs:{}", number("= inner(&mut place)")),
+            format!("main, who-called.rs:{}", number("looked_at::outer();")),
+        ],
+        "{printed}"
+    );
+    assert_eq!(biases.len(), 1, "one program, one bias: {printed}");
+}
+
+#[test]
 fn who_may_not_trace_says_so_in_one_line() {
     let mut command = look_on();
     confined::deny(&mut command, libc::SYS_ptrace, libc::EPERM);
