@@ -3,8 +3,10 @@
 //! A loop asks two things: how long may I wait, and who is late. With a deadline for each of
 //! 15,000 connections neither may cost a look at all of them, so they stand in a tree,
 //! ordered by time. But a busy connection's deadline moves with every request. So deadlines
-//! are rounded up to the next tenth of a second: most moves then end where they began, and
-//! those who are late at about the same time are found in one go.
+//! are rounded up to the next tenth of a second: those who are late at about the same time are
+//! found in one go. And one that is put off stays where it stands in the tree. When its old
+//! time comes it is looked at, and put where it belongs by then: once in ten seconds instead of
+//! at every request.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,9 +19,17 @@ const TICKS_A_SECOND: u64 = 10;
 #[derive(Debug)]
 pub struct Timers {
     start: Instant,
-    /// Ticks since the start, and whose.
+    /// When to look at whom, in ticks since the start.
     in_order: BTreeSet<(u64, usize)>,
-    of_slot: Vec<Option<u64>>,
+    of_slot: Vec<Option<Timer>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    /// The deadline, in ticks.
+    due: u64,
+    /// Where it stands in the order: not behind its deadline.
+    noted: u64,
 }
 
 impl Timers {
@@ -28,39 +38,54 @@ impl Timers {
         Self { start, in_order: BTreeSet::new(), of_slot: Vec::new() }
     }
 
-    /// Sets the deadline of a slot, or takes it away. Costs a comparison while it stays in
-    /// the same tick, and the logarithm of all deadlines otherwise.
+    /// Sets the deadline of a slot, or takes it away. Costs a comparison when it is put off,
+    /// and the logarithm of all deadlines otherwise.
     // ANCHOR: set
     pub fn set(&mut self, slot: usize, deadline: Option<Instant>) {
-        let tick = deadline.map(|deadline| self.tick_after(deadline));
+        let due = deadline.map(|deadline| self.tick_after(deadline));
         if slot >= self.of_slot.len() {
             self.of_slot.resize(slot + 1, None);
         }
-        if self.of_slot[slot] == tick {
-            return;
+        match (&mut self.of_slot[slot], due) {
+            (Some(timer), Some(due)) if timer.noted <= due => timer.due = due,
+            (timer, due) => {
+                if let Some(old) = timer {
+                    self.in_order.remove(&(old.noted, slot));
+                }
+                *timer = due.map(|due| Timer { due, noted: due });
+                self.in_order.extend(due.map(|due| (due, slot)));
+            }
         }
-        if let Some(old) = self.of_slot[slot] {
-            self.in_order.remove(&(old, slot));
-        }
-        if let Some(new) = tick {
-            self.in_order.insert((new, slot));
-        }
-        self.of_slot[slot] = tick;
     }
     // ANCHOR_END: set
 
-    /// The earliest deadline.
+    /// When to look at the deadlines again: not after the earliest of them.
     pub fn next(&self) -> Option<Instant> {
-        let (tick, _) = self.in_order.first()?;
-        // Beyond what a Duration of ticks can say nobody waits.
-        Some(self.start + TICK * u32::try_from(*tick).unwrap_or(u32::MAX))
+        self.in_order.first().map(|(tick, _)| self.time_of(*tick))
     }
 
     /// Takes a slot out whose deadline has passed.
+    // ANCHOR: late
     pub fn late(&mut self, now: Instant) -> Option<usize> {
-        let (_, slot) = *self.in_order.first().filter(|_| self.next() <= Some(now))?;
-        self.set(slot, None);
-        Some(slot)
+        while let Some((tick, slot)) = self.in_order.first().copied()
+            && self.time_of(tick) <= now
+        {
+            self.in_order.pop_first();
+            let timer = self.of_slot[slot].take()?;
+            if self.time_of(timer.due) <= now {
+                return Some(slot);
+            }
+            // It was put off meanwhile.
+            self.of_slot[slot] = Some(Timer { noted: timer.due, ..timer });
+            self.in_order.insert((timer.due, slot));
+        }
+        None
+    }
+    // ANCHOR_END: late
+
+    fn time_of(&self, tick: u64) -> Instant {
+        // Beyond what a Duration of ticks can say nobody waits.
+        self.start + TICK * u32::try_from(tick).unwrap_or(u32::MAX)
     }
 
     fn tick_after(&self, deadline: Instant) -> u64 {
@@ -88,7 +113,16 @@ mod tests {
         assert_eq!([timers.late(ms(300)), timers.late(ms(300))], [Some(2), Some(9)]);
         assert_eq!((timers.late(ms(300)), timers.next()), (None, Some(ms(1000))));
         timers.set(7, Some(ms(2000)));
-        assert_eq!(timers.late(ms(1999)), None, "it was put off");
+        assert_eq!(
+            timers.next(),
+            Some(ms(1000)),
+            "it is put off, and looked at all the same"
+        );
+        assert_eq!(timers.late(ms(1999)), None, "but not late");
+        assert_eq!(timers.next(), Some(ms(2000)), "nor looked at twice");
+        timers.set(7, Some(ms(1100)));
+        assert_eq!(timers.next(), Some(ms(1100)), "one that comes earlier moves at once");
+        timers.set(7, None);
         timers.set(7, Some(ms(2000) + Duration::from_nanos(1)));
         assert_eq!(timers.next(), Some(ms(2100)), "a nanosecond is too early, too");
         timers.set(7, None);
