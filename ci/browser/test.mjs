@@ -1,7 +1,7 @@
 // The book in a real browser.
 //
 // Usage: node test.mjs BROWSER BOOK-PROGRAM SERVER-PROGRAM..., in the book's folder. ci/browser.sh does that.
-// ONLY=visitStatic,plain runs these subjects alone, PAGES=index.html,iterative.html visits these pages alone.
+// ONLY=visitStatic,plain runs these subjects alone, EXCEPT=visitStatic all others, PAGES=index.html,iterative.html visits these pages alone.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -47,7 +47,8 @@ if (process.env.PAGES) {
     world.visited = process.env.PAGES.split(",");
 }
 const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, charts, excerpts, runs, servers };
-const only = process.env.ONLY?.split(",") ?? Object.keys(subjects);
+const except = process.env.EXCEPT?.split(",") ?? [];
+const only = process.env.ONLY?.split(",") ?? Object.keys(subjects).filter((name) => !except.includes(name));
 
 const since = Date.now();
 try {

@@ -212,9 +212,13 @@
         addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
     }
 
-    // A page loads what equips charts, or a loop step by step, if it has one.
+    // A page loads what equips charts, a loop step by step, or a timeline (that of a run that is traced, too), if it has one.
     function equipRarities() {
-        const rare = { "figure.chart": root.dataset.charts, ".steps": root.dataset.steps };
+        const rare = {
+            "figure.chart": root.dataset.charts,
+            ".steps": root.dataset.steps,
+            "svg[data-shows], code[class*='run=']": root.dataset.timeline,
+        };
         for (const [what, src] of Object.entries(rare)) {
             if (document.querySelector(what)) {
                 document.head.append(Object.assign(document.createElement("script"), { src }));

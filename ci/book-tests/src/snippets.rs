@@ -309,6 +309,7 @@ fn document(
         let in_member = |i: &includes::Include| {
             is_rust(i) && (listing(&i.target).is_some() || i.target.starts_with("ci"))
         };
+        // ANCHOR: excerpt-or-snippet
         let mut inside = found.iter().filter(|include| lines.contains(&include.line));
         let only_includes =
             block.body.lines().all(|line| line.trim().is_empty() || EXCERPT.is_match(line));
@@ -316,6 +317,7 @@ fn document(
             row.excerpts += 1;
             continue;
         }
+        // ANCHOR_END: excerpt-or-snippet
         let says = |word: &str| block.words.iter().any(|w| w == word);
         let snippet = Snippet {
             file: file.to_owned(),

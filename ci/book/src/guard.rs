@@ -57,6 +57,7 @@ mod platform {
                 let _ = kill_process_group(group, signal);
             }
         };
+        // ANCHOR: guard
         thread::spawn({
             let group = Arc::clone(&group);
             move || {
@@ -79,6 +80,7 @@ mod platform {
         signal(&group, Signal::KILL);
         *group.lock().unwrap_or_else(PoisonError::into_inner) = None;
         child.wait()?;
+        // ANCHOR_END: guard
         if let Some(signal) = status.terminating_signal() {
             if let Some(signal) = Signal::from_named_raw(signal) {
                 let _ = kill_process(getpid(), signal);

@@ -266,6 +266,7 @@ async fn only_own_names(
 }
 
 /// 403 for a request that none of our pages has made.
+// ANCHOR: own-pages
 async fn only_own_pages(
     State(app): State<Arc<App>>,
     request: Request,
@@ -284,6 +285,7 @@ async fn only_own_pages(
     }
     next.run(request).await
 }
+// ANCHOR_END: own-pages
 
 impl App {
     /// The request's `Host`, if it is one of ours.

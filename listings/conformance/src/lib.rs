@@ -71,7 +71,7 @@ mod server;
 pub use {
     client::get,
     fake_store::{Break, FakeStore, Mood},
-    model::Model,
+    model::{Lack, Model},
     patience::be_hasty,
     report::{Report, Tier, Verdict},
     response::{Response, responses},

@@ -113,6 +113,7 @@ fn verdict(who: &str, row: u8, cases: usize, note: &str) -> Result<String, Strin
         verdict: Verdict::Pass,
         note: note.into(),
         measured: String::new(),
+        lacking: Vec::new(),
     };
     let folder = files::verdicts()?;
     report

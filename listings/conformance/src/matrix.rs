@@ -109,6 +109,7 @@ const ORDER: &[&str] = &[
     "preforked",
     "threaded",
     "prethreaded",
+    "framework",
     "select-loop",
     "poll-loop",
     "epoll-loop",
@@ -190,6 +191,7 @@ fn cell(row: &Row, tiers: &Value) -> String {
     let (verdict, with_tool) = (&tiers["test"], &tiers["ci"]);
     match verdict["verdict"].as_str() {
         Some("pass") => format!("holds {}", verdict["cases"]),
+        Some("lacking") => format!("lacks some of {}", verdict["cases"]),
         Some("not-applicable") if with_tool["verdict"] == "pass" => {
             format!("holds {} (CI)", with_tool["cases"])
         }

@@ -28,6 +28,10 @@ pub struct Model {
     pub event_loop: bool,
     /// How many descriptors it can use at most, by its nature.
     pub descriptors: usize,
+    /// How many threads it may start later, and keep, for calls that block.
+    pub pool: usize,
+    /// What it does not hold.
+    pub lacks: &'static [Lack],
     /// Its first process replaces workers that end; all `workers` are its children.
     pub respawns: bool,
     /// Arguments of its other forms; one with `--workers N` has a first process that replaces
@@ -38,6 +42,20 @@ pub struct Model {
     pub form: &'static [&'static str],
     /// Folder in which the rows leave their verdicts.
     pub verdicts: PathBuf,
+}
+
+/// What a server does not hold, and is not asked to: it must be seen failing, and the matrix
+/// says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lack {
+    /// The row.
+    pub row: u8,
+    /// The cases: their names have this in them.
+    pub case: &'static str,
+    /// Why, for the matrix.
+    pub why: &'static str,
+    /// It shows only where an installed tool is used.
+    pub only_with_tool: bool,
 }
 
 impl Model {
@@ -58,6 +76,8 @@ impl Model {
             threads: false,
             event_loop: false,
             descriptors: usize::MAX,
+            pool: 0,
+            lacks: &[],
             respawns: false,
             also: &[],
             form: &[],

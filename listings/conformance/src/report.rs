@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::model::{Lack, Model};
 use crate::patience::enough_failures;
 
 /// What the matrix says about a server in a row.
@@ -19,6 +20,8 @@ pub enum Verdict {
     NotApplicable,
     /// The model cannot hold it by its nature; what happens instead was measured.
     Measured,
+    /// Some of it does not hold, and was not asked to.
+    Lacking,
 }
 
 impl Verdict {
@@ -29,6 +32,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::NotApplicable => "not-applicable",
             Self::Measured => "measured",
+            Self::Lacking => "lacking",
         }
     }
 }
@@ -85,6 +89,8 @@ pub struct Report {
     pub note: String,
     /// What was measured; differs from run to run.
     pub measured: String,
+    /// What of that which the model lacks was seen failing.
+    pub lacking: Vec<Lack>,
 }
 
 impl Report {
@@ -97,6 +103,7 @@ impl Report {
             verdict: Verdict::NotApplicable,
             note: why.into(),
             measured: String::new(),
+            lacking: Vec::new(),
         }
     }
 
@@ -140,9 +147,17 @@ pub struct Tally {
     failures: Vec<String>,
     skipped: Vec<String>,
     not_tried: usize,
+    lacks: &'static [Lack],
+    lacking: Vec<Lack>,
 }
 
 impl Tally {
+    /// The cases of a row that this server is tried in.
+    #[must_use]
+    pub fn of(model: &Model) -> Self {
+        Self { lacks: model.lacks, ..Self::default() }
+    }
+
     /// Tries a case and counts it.
     pub fn case(
         &mut self,
@@ -153,7 +168,11 @@ impl Tally {
         if self.failures.len() >= enough_failures() {
             self.not_tried += 1;
         } else if let Err(why) = attempt() {
-            self.failures.push(format!("{name}: {why}"));
+            let name = name.to_string();
+            match self.lacks.iter().find(|lack| name.contains(lack.case)) {
+                Some(lack) => self.lacking.push(*lack),
+                None => self.failures.push(format!("{name}: {why}")),
+            }
         }
     }
 
@@ -166,13 +185,14 @@ impl Tally {
     /// The report, or what failed.
     pub fn report(self) -> Result<Report, String> {
         if self.failures.is_empty() {
-            let Self { cases, skipped, .. } = self;
+            let Self { cases, skipped, lacking, .. } = self;
             return Ok(Report {
                 cases,
                 skipped,
                 verdict: Verdict::Pass,
                 note: String::new(),
                 measured: String::new(),
+                lacking,
             });
         }
         let not_tried = match self.not_tried {

@@ -29,7 +29,7 @@ mod store;
 mod traversal;
 
 use self::side_by_side::Cases;
-use crate::model::Model;
+use crate::model::{Lack, Model};
 use crate::report::{Report, Tier, Verdict};
 
 /// Tries a row, or one tier of it, against a server.
@@ -167,6 +167,7 @@ fn in_each_form(
             (Some(all), Ok(report)) => {
                 all.cases += report.cases;
                 all.skipped.extend(report.skipped.iter().map(|skipped| named(skipped)));
+                all.lacking.extend(report.lacking);
             }
         }
     }
@@ -193,8 +194,43 @@ pub fn check_with_tool(model: &Model, number: u8) {
     }
 }
 
+/// What a server lacks must have been seen failing, and nothing else.
+fn without_lacks(
+    model: &Model,
+    number: u8,
+    tier: Tier,
+    report: Report,
+) -> Result<Report, String> {
+    let (here, elsewhere): (Vec<&Lack>, Vec<&Lack>) =
+        report.lacking.iter().partition(|lack| lack.row == number);
+    if let Some(lack) = elsewhere.first() {
+        let (case, row) = (lack.case, lack.row);
+        return Err(format!("\"{case}\" fails, which is known of row {row} only"));
+    }
+    let known = model.lacks.iter().filter(|lack| lack.row == number);
+    let mut notes: Vec<&str> = Vec::new();
+    // With a tool it is another table, of which it may have nothing.
+    for lack in known.filter(|lack| lack.only_with_tool == (tier == Tier::Ci)) {
+        if !here.iter().any(|seen| seen.case == lack.case) {
+            return Err(format!("\"{}\" holds: it lacks nothing there", lack.case));
+        }
+        if !notes.contains(&lack.why) {
+            notes.push(lack.why);
+        }
+    }
+    match notes.is_empty() {
+        true => Ok(report),
+        false => {
+            let notes = [&[report.note.as_str()][..], &notes].concat();
+            let notes: Vec<&str> = notes.into_iter().filter(|n| !n.is_empty()).collect();
+            let (verdict, note) = (Verdict::Lacking, notes.join("; "));
+            Ok(Report { verdict, note, ..report })
+        }
+    }
+}
+
 fn conclude(model: &Model, number: u8, tier: Tier, outcome: Result<Report, String>) {
-    match outcome {
+    match outcome.and_then(|report| without_lacks(model, number, tier, report)) {
         Ok(report) => {
             for skipped in &report.skipped {
                 flags::skipped(format_args!("row {number}: {skipped}"));

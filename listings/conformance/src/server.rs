@@ -34,6 +34,7 @@ pub struct Server {
     /// What it serves.
     pub root: Root,
     workers: usize,
+    pool: usize,
     log: Arc<Mutex<Vec<String>>>,
     before: Descriptors,
 }
@@ -101,6 +102,7 @@ impl Server {
             address: ([127, 0, 0, 1], 0).into(),
             root,
             workers: model.workers,
+            pool: model.pool,
             log,
             before: Descriptors::default(),
         };
@@ -208,9 +210,10 @@ impl Server {
             // be among the server's processes. Fewer than before is no leak: on a busy machine
             // the first count may have had a connection that was ending.
             let of_others = 2 * self.workers.saturating_sub(1);
+            let Descriptors { sockets, files, threads, .. } = before;
             let same = now.sockets <= before.sockets + of_others
-                && Descriptors { sockets: before.sockets, files: before.files, ..now }
-                    == before
+                && Descriptors { sockets, files, threads, ..now } == before
+                && (before.threads..=before.threads + self.pool).contains(&now.threads)
                 && now.files <= before.files + CACHED_FILES * self.workers.max(1);
             if same {
                 Ok(())

@@ -21,6 +21,7 @@ mod store_pipe;
 
 pub use guest::{Guest, Job};
 pub use http1::{Finish, Kind, Meta, Now, Out, Settings};
+pub use page::{is_remark, render};
 pub use path::RelPath;
-pub use store::{Reply, StoreCall, StoreError, Value};
+pub use store::{KEPT, Reply, SHOWN, StoreCall, StoreError, Value};
 pub use store_pipe::{StorePipe, Unusable};

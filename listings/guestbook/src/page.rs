@@ -3,8 +3,8 @@
 /// Longest remark, in characters.
 const MAX_REMARK: usize = 1000;
 
-/// Renders the guestbook.
-pub(crate) fn render(visitors: i64, remarks: &[Vec<u8>]) -> Vec<u8> {
+/// The page, as UTF-8: so many visitors, and these remarks.
+pub fn render(visitors: i64, remarks: &[Vec<u8>]) -> Vec<u8> {
     let mut page = String::with_capacity(1024);
     page.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -50,11 +50,12 @@ pub(crate) fn remark(content_type: Option<&str>, body: &[u8]) -> Result<String, 
     }
     let field = form_urlencoded::parse(body).find(|(name, _)| name == "remark");
     let remark = field.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
-    if remark.is_empty() || remark.chars().count() > MAX_REMARK {
-        Err(400)
-    } else {
-        Ok(remark)
-    }
+    if is_remark(&remark) { Ok(remark) } else { Err(400) }
+}
+
+/// Whether it is kept: something, and not too much.
+pub fn is_remark(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= MAX_REMARK
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! together, and cost one round trip.
 
 /// Most remarks that the page shows.
-pub(crate) const SHOWN: usize = 20;
+pub const SHOWN: usize = 20;
 /// Most remarks that are kept.
-const KEPT: usize = 10_000;
+pub const KEPT: usize = 10_000;
 
 /// One or more commands that leave together.
 // ANCHOR: call

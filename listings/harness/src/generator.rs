@@ -10,6 +10,7 @@ use crate::plan::Todo;
 use crate::process::{Group, Interrupted};
 use crate::programs::LOAD;
 use crate::server::Origin;
+use crate::workload;
 
 /// How much longer than it should the generator may take.
 const LATE: Duration = Duration::from_secs(10);
@@ -53,6 +54,11 @@ impl Bench<'_> {
         command.arg("--sources").arg(sources(todo, address).to_string()).arg("--json");
         command.args((!todo.workload.keeps_alive()).then_some("--close"));
         command.args(self.settings.over.iter().flat_map(|over| ["--over", over]));
+        // The file is ours. A page is another one each time, and what a peer has to answer, it
+        // says itself.
+        if !todo.workload.waits() && !matches!(todo.server.origin, Origin::Peer { .. }) {
+            command.arg("--body").arg(self.root.join(workload::FILE));
+        }
         let mut load = match Group::start(&mut command, self.cores.generator) {
             Ok(load) => load,
             Err(error) => return Ok(Err(format!("cannot start the generator: {error}"))),

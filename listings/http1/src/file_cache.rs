@@ -32,6 +32,8 @@ struct Entry<F> {
     file: F,
     meta: Meta,
     opened: Instant,
+    /// Somebody was sent to open it again.
+    is_renewed: bool,
 }
 
 impl<F: Clone> FileCache<F> {
@@ -40,10 +42,17 @@ impl<F: Clone> FileCache<F> {
         Self { entries: HashMap::new(), by_age: VecDeque::new(), capacity, fresh_for }
     }
 
-    /// The file at `path`, if it was opened less than [`FileCache::fresh_for`] ago.
+    /// The file at `path`, if it was opened less than [`FileCache::fresh_for`] ago. In the
+    /// second half of that time one of those who ask gets none, and is to open it again: else
+    /// all who ask in the moment when it is too old would, a thousand at once.
     pub fn get(&mut self, path: &str, now: Instant) -> Option<(F, Meta)> {
         self.expire(now);
-        self.entries.get(path).map(|entry| (entry.file.clone(), entry.meta))
+        let entry = self.entries.get_mut(path)?;
+        let is_old = now.saturating_duration_since(entry.opened) >= self.fresh_for / 2;
+        if is_old && !std::mem::replace(&mut entry.is_renewed, true) {
+            return None;
+        }
+        Some((entry.file.clone(), entry.meta))
     }
     // ANCHOR_END: cache
 
@@ -56,7 +65,8 @@ impl<F: Clone> FileCache<F> {
             self.drop_oldest();
         }
         self.by_age.push_back((now, path.to_owned()));
-        self.entries.insert(path.to_owned(), Entry { file, meta, opened: now });
+        self.entries
+            .insert(path.to_owned(), Entry { file, meta, opened: now, is_renewed: false });
     }
 
     /// Lets go of everything that is too old, so that an idle server does not hold deleted
@@ -116,7 +126,16 @@ mod tests {
         let (a, b, c) = (Rc::new('a'), Rc::new('b'), Rc::new('c'));
         cache.insert("a", a.clone(), META, start);
         cache.insert("b", b.clone(), META, start + SECOND / 2);
-        assert_eq!(cache.get("a", start + SECOND * 9 / 10), Some((a.clone(), META)));
+        assert_eq!(cache.get("a", start + SECOND * 4 / 10), Some((a.clone(), META)));
+        assert_eq!(
+            cache.get("a", start + SECOND / 2),
+            None,
+            "somebody is to open it again"
+        );
+        for hundredth in [50, 51, 99] {
+            let now = start + SECOND * hundredth / 100;
+            assert_eq!(cache.get("a", now), Some((a.clone(), META)), "and one only");
+        }
         assert_eq!(
             cache.get("a", start + SECOND),
             None,
@@ -139,7 +158,7 @@ mod tests {
         let start = Instant::now();
         let mut cache = FileCache::new(4, SECOND);
         cache.insert("a", 1, META, start);
-        cache.insert("a", 2, META, start + SECOND / 2);
+        cache.insert("a", 2, META, start + SECOND * 3 / 4);
         assert_eq!(cache.get("a", start + SECOND), Some((2, META)));
         let mut off = FileCache::new(0, SECOND);
         off.insert("a", 1, META, start);

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod program {
+    use std::fs;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use load::{End, Outcome, Over, Pace, Rules, Target};
@@ -53,6 +55,10 @@ mod program {
         /// How long a response may take, in milliseconds
         #[arg(long, default_value = "10000", value_name = "MS", value_parser = flags::milliseconds)]
         timeout: Duration,
+        /// What every response's body has to be; by default, what the server says twice when it is
+        /// asked alone
+        #[arg(long, value_name = "FILE")]
+        body: Option<PathBuf>,
         /// Source addresses on loopback that the clients use in turn
         #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=254))]
         sources: u8,
@@ -89,6 +95,10 @@ mod program {
         descriptors_for(flags.clients).map_err(refused)?;
         let target =
             Target::new(&flags.urls, flags.sources, flags.close).map_err(refused)?;
+        let known = flags.body.as_ref().map(|file| {
+            fs::read(file).map_err(|error| refused(format!("{}: {error}", file.display())))
+        });
+        let known = known.transpose()?;
         let rules = Rules {
             clients: flags.clients,
             pace: flags.rate.map_or(Pace::Closed, Pace::Open),
@@ -96,7 +106,7 @@ mod program {
             close: flags.close,
             timeout: flags.timeout,
             ramp: flags.ramp_limit,
-            expected: target.expected(flags.timeout).map_err(failed)?,
+            expected: target.expected(flags.timeout, known).map_err(failed)?,
         };
         let how = how(flags, &over, &rules);
         let outcome = load::run(over, rules, &target)

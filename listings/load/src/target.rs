@@ -81,18 +81,34 @@ impl Target {
         Some((Ipv4Addr::new(127, 0, 0, last), 0).into())
     }
 
-    /// Asks twice, alone, and says what every response must be: with the same body, if both
-    /// were the same, and else with any body of the length that its head states.
+    /// Asks twice, alone, and says what every response must be: with the body that is known,
+    /// if one is; with the same body, if both were the same; and else with any body of the
+    /// length that its head states.
     ///
     /// # Errors
-    /// One line, if the server cannot be measured.
-    pub fn expected(&self, timeout: Duration) -> Result<Expected, String> {
+    /// One line, if the server cannot be measured, or answers with another body than the known
+    /// one.
+    pub fn expected(
+        &self,
+        timeout: Duration,
+        known: Option<Vec<u8>>,
+    ) -> Result<Expected, String> {
         let address = self.addresses[0];
         let body = || {
             self.ask_once(address, timeout).map_err(|error| format!("{address}: {error}"))
         };
         let (first, second) = (body()?, body()?);
-        Ok(Expected { body: (first == second).then_some(first) })
+        match known {
+            Some(known) if first == known && second == known => {
+                Ok(Expected { body: Some(known) })
+            }
+            Some(known) => Err(format!(
+                "{address}: it answers with {} bytes that are not the {} that are expected",
+                first.len(),
+                known.len()
+            )),
+            None => Ok(Expected { body: (first == second).then_some(first) }),
+        }
     }
 
     fn ask_once(&self, address: SocketAddr, timeout: Duration) -> io::Result<Vec<u8>> {

@@ -18,7 +18,7 @@ fn rules(clients: usize, pace: Pace, end: End, target: &Target) -> Rules {
         close: false,
         timeout: Duration::from_secs(20),
         ramp: Duration::from_secs(20),
-        expected: target.expected(Duration::from_secs(20)).unwrap(),
+        expected: target.expected(Duration::from_secs(20), None).unwrap(),
     }
 }
 
@@ -95,6 +95,23 @@ fn what_goes_wrong_is_counted_by_its_kind() {
         assert_eq!(outcome.answered, 100 - errors.total());
         assert_eq!(server.requests(), 103);
     });
+}
+
+#[test]
+fn another_body_than_the_one_that_is_known_is_not_measured() {
+    let server = Server::start(|_| Answer::Right);
+    let target = target(&server, false);
+    let expected =
+        |body: &[u8]| target.expected(Duration::from_secs(20), Some(body.to_vec()));
+    assert_eq!(
+        expected(b"hello").map(|expected| expected.body),
+        Ok(Some(b"hello".to_vec()))
+    );
+    let why = expected(b"hallo!").expect_err("it is another one");
+    assert!(
+        why.ends_with("answers with 5 bytes that are not the 6 that are expected"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -26,5 +26,8 @@ fn what_the_book_shows_is_drawn_from_what_was_recorded() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["epoll-loop", "iterative", "prethreaded", "uring-loop"]);
+    assert_eq!(
+        names,
+        ["epoll-loop", "framework", "iterative", "prethreaded", "uring-loop"]
+    );
 }

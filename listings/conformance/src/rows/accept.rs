@@ -27,7 +27,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     // A store in this process, so that all of the server's processes are ones that accept.
     let store = FakeStore::start().map_err(|error| format!("fake store: {error}"))?;
     let server = Server::start(model, &["--store", &store.url()])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     tally.case("EMFILE while 20 clients wait", || without_descriptors(&server, 20, model));
     tally.case("EMFILE until 10 clients have left", || abandoned(&server));
     if model.event_loop {
@@ -247,7 +247,7 @@ static INJECTED: &[(&str, &str)] = &[
 
 /// The second tier: errors that need strace. `strace` is the path of the program.
 pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, fault) in INJECTED {
         tally.case(*name, || under(model, strace, fault));
     }

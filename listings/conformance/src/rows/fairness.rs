@@ -58,7 +58,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     for greed in TABLE {
         cases.add(greed.name, move || beside(model, greed));
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let mut slowest = Duration::ZERO;
     let mut taken = 0.0;
     for (name, outcome) in cases.run() {

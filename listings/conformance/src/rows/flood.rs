@@ -36,7 +36,7 @@ static FLOODS: &[(&str, &[u8])] = &[
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
     server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, request) in FLOODS {
         tally.case(format!("a flood {name}"), || flood(&server, model, request));
     }

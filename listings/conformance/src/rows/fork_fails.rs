@@ -41,7 +41,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     if !model.starts_one_for_each() && !model.respawns {
         return Ok(Report::not_applicable(NOT_HERE));
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let store = FakeStore::start().map_err(|error| format!("fake store: {error}"))?;
     let server = match start(model, &store) {
         Ok(server) => server,
@@ -195,7 +195,7 @@ const STARTING: &str = "?fork,?vfork,clone,?clone3";
 
 /// The second tier: errors that need strace. `strace` is the path of the program.
 pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     if model.starts_one_for_each() {
         for (name, fault) in INJECTED {
             tally.case(*name, || under(model, strace, (STARTING, fault), starting));

@@ -46,7 +46,7 @@ static TOO_EARLY: &[(&str, &[u8])] = &[
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &["--store-delay", "20"])?;
     let big = server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, request, statuses) in TABLE {
         for (pause, label) in [(0, "at once"), (20, "a moment later")] {
             tally.case(format!("{name}, shut {label}"), || {

@@ -28,7 +28,7 @@ const PROBE: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
     let validators = Validators::of(&server)?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for group in TABLE {
         for case in group.cases {
             let outcome = || try_case(&server, &validators, case);
@@ -383,7 +383,7 @@ pub fn against_nginx(model: &Model, program: &str) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
     let nginx = Nginx::start(program, &server.root)?;
     let (ours, theirs) = (Validators::of(&server)?, Validators::at(nginx.address)?);
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for case in TABLE.iter().flat_map(|group| group.cases) {
         // The guestbook is not nginx's.
         if case.send.windows(10).any(|window| window == b"/guestbook") {

@@ -27,7 +27,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         let name = format!("{many} idle connections");
         cases.add(name, move || idle(model, many, window));
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let mut busy = String::new();
     for (number, (name, outcome)) in cases.run().into_iter().enumerate() {
         tally.case(name, || {

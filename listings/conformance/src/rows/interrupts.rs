@@ -73,7 +73,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     let bench = Bench::start(model, &[])?;
     // Time to be stopped while the server waits for a reply.
     bench.store.turn(Mood::Late(10));
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for stopped in [false, true] {
         for (manner, how) in [
             (Manner::AtOnce, "at once"),
@@ -119,7 +119,7 @@ const WAITS: &str = "?poll,ppoll,?select,pselect6,?epoll_wait,epoll_pwait,?epoll
 
 /// The second tier: errors that need strace. `strace` is the path of the program.
 pub fn injected(model: &Model, strace: &str) -> Result<Report, String> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, calls, fault) in INJECTED {
         tally.case(*name, || under(model, strace, (calls, fault), KINDS));
     }

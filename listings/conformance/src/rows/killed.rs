@@ -33,7 +33,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         return Ok(Report::not_applicable("has no workers that a first process replaces"));
     }
     let kills = repeats(5, 50);
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let mut times = Vec::new();
     // Alone, since it is measured.
     tally.case(format!("{kills} kills under load"), || {

@@ -28,7 +28,7 @@ const HUGE: u64 = 64 * 1024 * 1024;
 /// sent.
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     odd(&server, &mut tally);
     changes(&server, &mut tally);
     tally.case("truncated while it is sent", || truncated_while_sent(&server));

@@ -18,7 +18,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         return Ok(Report::not_applicable("no two threads share memory"));
     }
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     tally.case(format!("{CLIENTS} clients at the same time"), || {
         let load = Load::default();
         load.during(server.address, CLIENTS, || {

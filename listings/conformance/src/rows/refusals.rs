@@ -113,7 +113,7 @@ static MANNERS: &[(&str, usize, Duration)] = &[
 /// Each refusal, to a client that reads only when it has sent everything.
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for refusal in TABLE {
         for (manner, piece, pause) in MANNERS {
             let outcome = || {

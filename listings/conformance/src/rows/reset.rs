@@ -48,7 +48,7 @@ static LEAVERS: &[Leaver] = &[
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
     server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let mut random = Random::new(10);
     let times = repeats(20, 1000);
     for leaver in LEAVERS {

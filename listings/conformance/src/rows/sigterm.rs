@@ -63,7 +63,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
             one_worker_under_load(model)
         });
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, outcome) in cases.run() {
         tally.case(name, || outcome);
     }

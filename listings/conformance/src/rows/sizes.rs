@@ -67,7 +67,7 @@ static TABLE: &[(&str, Shape, &[u16])] = &[
 /// watched.
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, shape, statuses) in TABLE {
         tally.case(*name, || try_shape(&server, *shape, statuses));
     }

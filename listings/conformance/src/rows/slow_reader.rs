@@ -47,7 +47,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         let memory = 0;
         stood_still(model).map(|others| Cost { memory, others })
     });
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let (mut waits, mut memory, mut beside) = (Vec::new(), 0, Waits::default());
     let of_size = sizes.iter().map(Some).chain([None]);
     for (size, (name, outcome)) in of_size.zip(cases.run()) {

@@ -65,7 +65,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         let name = format!("{many} idle connections that are kept alive");
         cases.add(name, move || kept_alive(model, many));
     }
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let (mut waits, mut beside) = (Vec::new(), Waits::default());
     let whats = are_all.into_iter().chain([None; 3]);
     for (what, (name, outcome)) in whats.zip(cases.run()) {

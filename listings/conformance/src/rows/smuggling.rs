@@ -425,7 +425,7 @@ static LINE_ENDS: &[(&str, &str)] = &[
 /// All tables against one server.
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, bytes, want) in cases() {
         tally.case(name, || match want {
             Refused => refused(&server, &bytes),

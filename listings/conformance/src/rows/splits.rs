@@ -43,7 +43,7 @@ const LAST: &[u8] = b"GET /missing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
 /// cut in places of which a sample is tried, and byte by byte.
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     let mut streams: Vec<(&str, Vec<u8>)> =
         REQUESTS.iter().map(|(name, bytes)| (*name, bytes.to_vec())).collect();
     if model.keep_alive {
@@ -102,5 +102,10 @@ fn said(server: &Server, bytes: &[u8], cuts: &[usize]) -> Result<Vec<u8>, String
 
 fn without_dates(bytes: &[u8]) -> Vec<u8> {
     let text = bytes.split_inclusive(|b| *b == b'\n');
-    text.filter(|line| !line.starts_with(b"Date:")).flatten().copied().collect()
+    text.filter(|line| {
+        !line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"Date:"))
+    })
+    .flatten()
+    .copied()
+    .collect()
 }

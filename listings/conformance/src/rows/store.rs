@@ -72,7 +72,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
         let others = cases.run();
         (moods.join().unwrap_or_else(|_| Err("the moods panicked".into())), others)
     });
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, outcome) in others {
         tally.case(name, || outcome);
     }
@@ -83,7 +83,9 @@ pub fn run(model: &Model) -> Result<Report, String> {
     };
     match (moods, tally.report()) {
         (Ok(moods), Ok(others)) => {
-            Ok(Report { cases: moods.cases + others.cases, ..moods }.with_note(note))
+            let cases = moods.cases + others.cases;
+            let lacking = [moods.lacking.clone(), others.lacking].concat();
+            Ok(Report { cases, lacking, ..moods }.with_note(note))
         }
         (Err(moods), Err(others)) => Err(format!("{others}\n{moods}")),
         (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(why),
@@ -92,7 +94,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
 
 fn in_each_mood(model: &Model) -> Result<Report, String> {
     let (store, server) = with_store(model, TIMEOUT)?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (name, mood) in MOODS {
         store.turn(*mood);
         tally.case(format!("{name}: the page"), || page(&server, &[503]));

@@ -104,7 +104,7 @@ static TARGETS: &[&str] = &[
 pub fn run(model: &Model) -> Result<Report, String> {
     let server = Server::start(model, &[])?;
     let top = server.root.top().display().to_string();
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(model);
     for (parent, up) in PARENTS {
         for (slash, separator) in SLASHES {
             let outcome = || {

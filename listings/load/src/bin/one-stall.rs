@@ -55,7 +55,7 @@ mod stall {
             close: false,
             timeout: Duration::from_secs(10),
             ramp: Duration::from_secs(10),
-            expected: target.expected(Duration::from_secs(10))?,
+            expected: target.expected(Duration::from_secs(10), None)?,
         };
         load::run(Over::best(CLIENTS), rules, &target).map_err(|error| error.to_string())
     }
