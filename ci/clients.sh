@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The servers under the clients that people use: curl, ab, wrk, with the embedded store and with a real Redis. No error of any
-# kind is allowed. Needs curl, ab, wrk and redis-server. `ci/clients.sh build` builds the servers, and no more.
+# kind is allowed. Needs curl, ab, wrk and redis-server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in curl ab wrk redis-server redis-cli; do
@@ -8,7 +8,6 @@ for program in curl ab wrk redis-server redis-cli; do
 done
 servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor)
 cargo build --quiet --release "${servers[@]/#/--package=}"
-[ "${1:-}" != build ] || exit 0
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d)
 pids=()
