@@ -7,7 +7,7 @@ import { PHONE, none, onPage, test } from "./support.mjs";
 /** How many fences of this chapter show a listing's lines and nothing else. */
 function included(chapter) {
     const fences = fs.readFileSync(chapter, "utf8").matchAll(/^( *)```rust\b[^\n]*\n(.*?)^ *```$/gms);
-    return [...fences].filter(([, , body]) => /^\s*\{\{#(rustdoc_)?include\s[^}]+\}\}\s*$/.test(body)).length;
+    return [...fences].filter(([, , body]) => /^\s*\{\{#(rustdoc_)?include\s+\.\.\/listings\/[^}]+\}\}\s*$/.test(body)).length;
 }
 
 export async function excerpts({ browser, files, names }) {

@@ -94,7 +94,7 @@ body { margin: 0; background: Canvas; color: CanvasText; font: 16px/1.5 system-u
 main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 pre { overflow-x: auto; font-size: 0.85rem; }
 table { font-size: 0.9rem; }
-@media print { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }";
+@media print { pre { white-space: pre-wrap; overflow-wrap: anywhere; } table, th, td, td small, td i, caption { font-size: 6.5pt; padding: 1px 2px; white-space: normal; overflow-wrap: anywhere; } }";
 
 fn in_short(environment: &Environment) -> String {
     let Environment { kernel, processor, date, commit, load_before, .. } = environment;
