@@ -52,6 +52,8 @@ pub struct Lack {
     pub row: u8,
     /// The cases: their names have this in them.
     pub case: &'static str,
+    /// How they fail: what is said has this in it. Whatever else goes wrong there is a failure.
+    pub how: &'static str,
     /// Why, for the matrix.
     pub why: &'static str,
     /// It shows only where an installed tool is used.

@@ -169,7 +169,9 @@ impl Tally {
             self.not_tried += 1;
         } else if let Err(why) = attempt() {
             let name = name.to_string();
-            match self.lacks.iter().find(|lack| name.contains(lack.case)) {
+            let is_known =
+                |lack: &&Lack| name.contains(lack.case) && why.contains(lack.how);
+            match self.lacks.iter().find(is_known) {
                 Some(lack) => self.lacking.push(*lack),
                 None => self.failures.push(format!("{name}: {why}")),
             }

@@ -211,7 +211,7 @@ fn without_lacks(
     let mut notes: Vec<&str> = Vec::new();
     // With a tool it is another table, of which it may have nothing.
     for lack in known.filter(|lack| lack.only_with_tool == (tier == Tier::Ci)) {
-        if !here.iter().any(|seen| seen.case == lack.case) {
+        if !here.iter().any(|seen| (seen.case, seen.how) == (lack.case, lack.how)) {
             return Err(format!("\"{}\" holds: it lacks nothing there", lack.case));
         }
         if !notes.contains(&lack.why) {

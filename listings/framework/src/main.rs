@@ -34,13 +34,12 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io;
-    use std::net::{SocketAddr, ToSocketAddrs};
+    use std::net::SocketAddr;
     use std::time::Duration;
 
-    use flags::{ServerFlags, StoreAt};
+    use flags::ServerFlags;
     use framework::{Book, Ending, Files, Limits, routes, serve};
     use rustix::net::sockopt;
-    use store::embedded::Embedded;
     use tokio::net::{TcpListener, TcpSocket};
     use tokio::runtime::Builder;
     use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +55,7 @@ mod linux {
             let root = flags.root.display();
             format!("cannot serve {root}: {error}; name an existing folder with --root")
         })?;
-        let (_store, address) = start_store(flags)?;
+        let (_store, address) = iterative::start::start_store(flags)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers)
             .max_blocking_threads(POOL)
@@ -106,23 +105,5 @@ mod linux {
         let listener = socket.listen(flags.backlog.cast_unsigned())?;
         println!("listening on http://{}", listener.local_addr()?);
         Ok(listener)
-    }
-
-    fn start_store(flags: &ServerFlags) -> Result<(Option<Embedded>, SocketAddr), String> {
-        match &flags.store {
-            StoreAt::Embedded => {
-                let store =
-                    Embedded::start(flags.store_delay, flags.store_file.as_deref())?;
-                let address = store.address();
-                Ok((Some(store), address))
-            }
-            StoreAt::Redis(at) => {
-                let found = at.to_socket_addrs().ok().and_then(|mut all| all.next());
-                let address = found.ok_or_else(|| {
-                    format!("cannot find the store at {at}; use --store embedded")
-                })?;
-                Ok((None, address))
-            }
-        }
     }
 }

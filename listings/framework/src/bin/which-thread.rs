@@ -48,7 +48,10 @@ fn look() -> std::io::Result<()> {
             *times.entry(&call.name).or_default() += 1;
         }
         let times: Vec<_> = times.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        println!("thread {}: {}", n + 1, times.join(", "));
+        println!("thread {}", n + 1);
+        for line in times.chunks(4) {
+            println!("  {}", line.join(", "));
+        }
     }
     Ok(())
 }
