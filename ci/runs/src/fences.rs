@@ -29,8 +29,8 @@ pub struct Fence {
     pub range: Range<usize>,
 }
 
-/// Every Markdown file under `root/src` except SUMMARY.md, which is the table of contents,
-/// sorted by path.
+/// Every Markdown file under `root/src`, sorted by path, except SUMMARY.md, which is the table of
+/// contents, and the speaker's notes beside the chapters.
 pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
     let mut chapters = Vec::new();
     let mut folders = vec![root.join("src")];
@@ -40,6 +40,7 @@ pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "md")
                 && path != root.join("src/SUMMARY.md")
+                && !is_notes(&path)
             {
                 let text = read(&path)?;
                 let file = path.strip_prefix(root).unwrap_or(&path).to_owned();
@@ -49,6 +50,11 @@ pub fn chapters(root: &Path) -> Result<Vec<Chapter>, Error> {
     }
     chapters.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(chapters)
+}
+
+/// Whether a file is what a speaker has beside a chapter: `poll.notes.md` beside `poll.md`.
+pub fn is_notes(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".notes.md"))
 }
 
 /// The blocks of a chapter whose info string has `run=NAME` among its words.

@@ -20,8 +20,17 @@ static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a regex")
 });
 /// The directives of this book's own preprocessor, `ci/aids`, which checks them.
-const OWN: [&str; 7] =
-    ["chart", "claims", "sources", "steps", "system-calls", "waits", "waits-all"];
+const OWN: [&str; 9] = [
+    "chart",
+    "claims",
+    "exercise",
+    "exercises",
+    "sources",
+    "steps",
+    "system-calls",
+    "waits",
+    "waits-all",
+];
 static ANCHOR: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a regex"));
 static ANCHOR_END: LazyLock<Regex> =
@@ -181,16 +190,20 @@ fn lines<'t>(text: &'t str, part: &str) -> Result<Vec<(usize, &'t str)>, String>
 /// What stands between `ANCHOR: name` and `ANCHOR_END: name`, other anchors' lines left
 /// out.
 fn anchored<'t>(text: &'t str, name: &str) -> Result<Vec<(usize, &'t str)>, String> {
+    let (start, end) = ends(text, name)?;
+    let between = numbered(text).skip(start).take(end - start - 1);
+    Ok(between.filter(|(_, line)| !is_anchor(line)).collect())
+}
+
+/// The lines with `ANCHOR: name` and `ANCHOR_END: name`, counted from 1.
+pub(crate) fn ends(text: &str, name: &str) -> Result<(usize, usize), String> {
     let at = |regex: &Regex| -> Vec<usize> {
         let is = |line| regex.captures(line).is_some_and(|found| &found[1] == name);
         numbered(text).filter(|(_, line)| is(line)).map(|(n, _)| n).collect()
     };
     match (at(&ANCHOR).as_slice(), at(&ANCHOR_END).as_slice()) {
         ([], _) => Err(format!("no `ANCHOR: {name}`")),
-        ([start], [end]) if start < end => {
-            let between = numbered(text).skip(*start).take(end - start - 1);
-            Ok(between.filter(|(_, line)| !is_anchor(line)).collect())
-        }
+        ([start], [end]) if start < end => Ok((*start, *end)),
         ([_], [] | [_]) => {
             Err(format!("`ANCHOR: {name}` has no `ANCHOR_END: {name}` below it"))
         }

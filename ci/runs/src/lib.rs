@@ -15,6 +15,7 @@
 //! [`perform`] runs one, [`compare`] says what has drifted, and [`record`] writes the
 //! blocks anew.
 
+pub mod exercises;
 mod fences;
 pub mod includes;
 mod perform;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde::Deserialize;
 
-pub use fences::{Chapter, Fence, chapters, fences};
+pub use fences::{Chapter, Fence, chapters, fences, is_notes};
 pub use perform::{
     Outcome, Programs, build, build_command, executable, perform, perform_built,
     program_command,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::lines::Lines;
+use crate::lines::{Lines, Sources};
 use crate::stack::Stacks;
 
 /// A function that has not returned yet.
@@ -28,5 +28,5 @@ pub struct Frame {
 /// The thread stands still, in a stop of the calling thread's, who traces it.
 pub fn backtrace(thread: u32, root: &Path) -> Option<Vec<Frame>> {
     let stack = Stacks::default().take(Pid::from_raw(i32::try_from(thread).ok()?))?;
-    Some(Lines::new(root).frames(&stack))
+    Some(Lines::new(Sources::listings(root)).frames(&stack))
 }

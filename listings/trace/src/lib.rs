@@ -55,4 +55,6 @@ pub mod tracer;
 pub use backtrace::{Frame, backtrace};
 pub use data::{Call, Lane, Operation, Request, Trace};
 #[cfg(target_os = "linux")]
+pub use lines::Sources;
+#[cfg(target_os = "linux")]
 pub use record::{About, Counters, Recorder, Stop};

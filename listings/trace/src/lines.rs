@@ -19,9 +19,25 @@ use crate::stack::{Maps, Registers, Stack, range};
 /// No listing is that deep.
 const FRAMES: usize = 64;
 
+/// The files whose lines are looked for.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What their names are relative to.
+    pub root: PathBuf,
+    /// The folder in it in which they lie; empty: all that lies in `root`.
+    pub folder: PathBuf,
+}
+
+impl Sources {
+    /// The listings of the workspace at `root`.
+    pub fn listings(root: &Path) -> Self {
+        Self { root: root.to_owned(), folder: "listings".into() }
+    }
+}
+
 /// Where the files of a trace are mapped, and what is in them.
 pub(crate) struct Lines {
-    root: PathBuf,
+    sources: Sources,
     images: HashMap<(PathBuf, u64), Option<Rc<Image>>>,
     /// By the address of the text that says it: that is held.
     mapped: HashMap<*const Maps, (Rc<Maps>, Rc<[Mapped]>)>,
@@ -38,9 +54,9 @@ struct Mapped {
 }
 
 impl Lines {
-    /// Of the listings in the workspace at `root`.
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), images: HashMap::new(), mapped: HashMap::new() }
+    /// Of these.
+    pub(crate) fn new(sources: Sources) -> Self {
+        Self { sources, images: HashMap::new(), mapped: HashMap::new() }
     }
 
     /// The line, as `listings/NAME/src/FILE.rs:LINE`, and the function that it is in.
@@ -69,8 +85,9 @@ impl Lines {
 
     /// A source file's path inside the workspace, if it is in a listing.
     fn listing(&self, file: &str) -> Option<String> {
-        let inside = Path::new(file).strip_prefix(&self.root).ok()?;
-        inside.starts_with("listings").then(|| inside.to_string_lossy().into_owned())
+        let inside = Path::new(file).strip_prefix(&self.sources.root).ok()?;
+        let found = inside.starts_with(&self.sources.folder);
+        found.then(|| inside.to_string_lossy().into_owned())
     }
 
     fn mapped(&mut self, maps: &Rc<Maps>) -> Rc<[Mapped]> {

@@ -8,18 +8,19 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Instant;
 
 use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use crate::about::about;
-use crate::lines::Lines;
+use crate::lines::{Lines, Sources};
 use crate::rings::{self, Rings};
 use crate::stack::{Stack, Stacks};
 use crate::{Counters, Lane, Recorder, Stop, counters};
@@ -31,9 +32,12 @@ pub struct Tracer {
     /// What times are counted from.
     zero: Instant,
     recorder: Recorder,
-    /// Where the listings are whose lines are looked for, and what is kept for that.
-    lines: Option<(PathBuf, Stacks)>,
+    /// Whose lines are looked for, and what is kept for that.
+    lines: Option<(Sources, Stacks)>,
     rings: Rings,
+    /// How many calls it has made, and how many it may make.
+    calls: usize,
+    most: usize,
     /// The threads that we know of.
     known: HashSet<Pid>,
     /// New threads of which we have heard, and whose first stop has not come.
@@ -57,6 +61,8 @@ pub struct Seen {
     pub no_operations: Option<String>,
     /// How its first process has ended, as wait(2) says it; 0: well.
     pub status: i32,
+    /// It was ended, since it has made too many calls ([`Tracer::at_most`]).
+    pub too_many: bool,
 }
 
 /// What was seen beside a call.
@@ -112,6 +118,8 @@ impl Tracer {
             recorder,
             lines: None,
             rings: Rings::default(),
+            calls: 0,
+            most: usize::MAX,
             known,
             due,
             early,
@@ -134,7 +142,18 @@ impl Tracer {
     /// Finds out for each call which line of a listing has made it: of those in the workspace at
     /// `root`. It makes each stop at an entry longer, by some microseconds.
     pub fn name_lines(&mut self, root: &Path) {
-        self.lines = Some((root.to_owned(), Stacks::default()));
+        self.name_lines_in(Sources::listings(root));
+    }
+
+    /// The same for other sources.
+    pub fn name_lines_in(&mut self, sources: Sources) {
+        self.lines = Some((sources, Stacks::default()));
+    }
+
+    /// Ends the program, with all its threads and children, when it has made more than so many
+    /// calls.
+    pub fn at_most(&mut self, calls: usize) {
+        self.most = calls;
     }
 
     /// Lets the program run, and looks on, until it has ended with all its threads and
@@ -159,6 +178,9 @@ impl Tracer {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error.into()),
             }
+            if self.calls > self.most {
+                self.end();
+            }
         }
         let stacks = self.recorder.take_stacks();
         let now = self.now();
@@ -167,15 +189,24 @@ impl Tracer {
         for (lane, operation) in operations {
             lanes[lane].operations.push(operation);
         }
-        if let Some((root, _)) = self.lines {
-            let mut lines = Lines::new(&root);
+        if let Some((sources, _)) = self.lines {
+            let mut lines = Lines::new(sources);
             for (lane, call, stack) in stacks {
                 let call = &mut lanes[lane].calls[call];
                 (call.at, call.within) = lines.find(&stack).unzip();
             }
         }
         let accepted = by_calls + by_rings;
-        Ok(Seen { lanes, accepted, no_operations: why.map(str::to_owned), status })
+        let too_many = self.calls > self.most;
+        Ok(Seen { lanes, accepted, no_operations: why.map(str::to_owned), status, too_many })
+    }
+
+    /// Kills all of it. That they are gone is heard like anything else.
+    fn end(&self) {
+        for thread in &self.known {
+            // It may be gone already.
+            let _ = kill(*thread, Signal::SIGKILL);
+        }
     }
 
     /// One thread stands still, or is gone: looks, and lets it go on.
@@ -260,6 +291,7 @@ impl Tracer {
             libc::PTRACE_SYSCALL_INFO_ENTRY => {
                 // SAFETY: the kernel says that it has filled in this part of the union.
                 let entry = unsafe { info.u.entry };
+                self.calls += 1;
                 let name = match Sysno::new(entry.nr as usize) {
                     Some(call) => call.name().to_owned(),
                     None => format!("call {}", entry.nr),

@@ -51,9 +51,11 @@ mod two {
             let ms = start.elapsed().as_millis();
             println!("{ms:>4} ms: poll returned {ready}: [{one}, {two}]");
             for (pipe, entry) in pipes.iter_mut().zip(&mut entries) {
+                // ANCHOR: gone
                 if entry.revents != 0 && pipe.read(&mut [0; 64])? == 0 {
                     *entry = NOBODY;
                 }
+                // ANCHOR_END: gone
             }
         }
         Ok(())

@@ -1,0 +1,313 @@
+//! How a check looks at an answer: builds it, runs it under the tracer, asks it as a client, tries
+//! rows of the fault table on it, runs its tests.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use conformance::{Model, rows};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use runs::exercises::Exercise;
+use trace::Sources;
+use trace::tracer::{self, Tracer};
+
+use crate::desk::Desk;
+use crate::ran::{Ran, Why, fails};
+
+/// How long a program may run.
+const PROGRAM: Duration = Duration::from_secs(15);
+/// How long tests may run.
+const TESTS: Duration = Duration::from_secs(90);
+/// How many calls a program may make. More are not needed, and each is kept.
+const CALLS: usize = 4_000;
+
+/// Why an answer does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not right. For the learner.
+    Fails(String),
+    /// This machine cannot run the check.
+    Skipped(String),
+    /// It is we who are not right.
+    Trouble(String),
+}
+
+/// What comes of a rule.
+pub type Checked = Result<(), Fault>;
+
+/// An exercise on a desk.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// Where it lies.
+    pub desk: &'a Desk,
+    /// Which one.
+    pub exercise: &'a Exercise,
+}
+
+impl Bench<'_> {
+    /// Builds a program of the exercise's crate.
+    pub fn build(&self, bin: &str) -> Result<PathBuf, Fault> {
+        let mut cargo = self.cargo("build");
+        cargo.args(["--bin", bin, "--message-format=json-render-diagnostics"]);
+        let output = within(&mut cargo, Duration::from_secs(1800))?;
+        if !output.status.success() {
+            return fails(format!("it does not compile:\n{}", errors(&output.stderr)));
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let program = |line: &str| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let is_it = message["target"]["name"] == bin && message["executable"].is_string();
+            message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+        };
+        let built = messages.lines().find_map(program);
+        built.ok_or_else(|| Fault::Trouble(format!("cargo built no program named {bin}")))
+    }
+
+    /// Runs a program under the tracer, to its end.
+    pub fn run(&self, bin: &str, args: &[&str]) -> Result<Ran, Fault> {
+        let program = self.build(bin)?;
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        let (ran, ()) = self.traced(&mut command, |_, _| {})?;
+        Ok(ran)
+    }
+
+    /// Runs a server under the tracer while it is asked, and then ends it with SIGTERM. What it
+    /// did is looked at from its first client to its last.
+    pub fn serve(
+        &self,
+        bin: &str,
+        args: &[&str],
+        ask: impl FnOnce(&Server) -> Checked + Send,
+    ) -> Result<Ran, Fault> {
+        let program = self.build(bin)?;
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        let (mut ran, asked) = self.traced(&mut command, |stdout, clock| {
+            let mut line = String::new();
+            // No line: it has ended, or is killed, and that is seen there.
+            let _ = stdout.read_line(&mut line);
+            let address = line.trim().strip_prefix("listening on http://")?.parse().ok()?;
+            let from = clock.now();
+            let outcome = ask(&Server { address, pid: clock.group.as_raw() });
+            let until = clock.now();
+            clock.terminate();
+            Some((outcome, (from, until)))
+        })?;
+        let Some((outcome, looked_at)) = asked else {
+            ran.ends_well()?;
+            return fails(format!("it does not say where it listens\n{}{}", ran.out, ran.said));
+        };
+        (ran.asked, ran.looked_at) = (outcome, looked_at);
+        Ok(ran)
+    }
+
+    /// The program under the tracer, which is this thread; another one looks after it.
+    fn traced<T: Send>(
+        &self,
+        command: &mut Command,
+        beside: impl FnOnce(&mut BufReader<std::process::ChildStdout>, &Clock) -> T + Send,
+    ) -> Result<(Ran, T), Fault> {
+        let trouble = |error: std::io::Error| Fault::Trouble(error.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0);
+        let mut tracer = Tracer::start(command)
+            .map_err(|error| Fault::Skipped(tracer::refused(&error)))?;
+        tracer.name_lines_in(Sources { root: self.desk.folder.clone(), folder: PathBuf::new() });
+        tracer.at_most(CALLS);
+        let group = Pid::from_raw(tracer.child().id() as i32);
+        let clock = Clock { zero: tracer.zero(), group };
+        let stdout = tracer.child().stdout.take().expect("it is piped");
+        let stderr = tracer.child().stderr.take().expect("it is piped");
+        let (over, is_over) = channel::<()>();
+        thread::scope(|scope| {
+            let printed = scope.spawn(move || {
+                let mut stdout = BufReader::new(stdout);
+                let asked = beside(&mut stdout, &clock);
+                let mut rest = String::new();
+                let _ = stdout.read_to_string(&mut rest);
+                (asked, rest)
+            });
+            let said = scope.spawn(move || {
+                let mut text = Vec::new();
+                let _ = BufReader::new(stderr).read_to_end(&mut text);
+                String::from_utf8_lossy(&text).into_owned()
+            });
+            let watch = scope.spawn(move || {
+                let late = is_over.recv_timeout(PROGRAM) == Err(RecvTimeoutError::Timeout);
+                if late {
+                    let _ = killpg(group, Signal::SIGKILL);
+                }
+                late
+            });
+            let seen = tracer.run();
+            drop(over);
+            let late = watch.join().expect("it does not panic");
+            let (asked, out) = printed.join().expect("it does not panic");
+            let said = said.join().expect("it does not panic");
+            let seen = seen.map_err(trouble)?;
+            let killed = match (seen.too_many, late) {
+                (true, _) => Some(Why::Calls(CALLS)),
+                (false, true) => Some(Why::Time(PROGRAM.as_secs())),
+                (false, false) => None,
+            };
+            let (status, lanes) = (ExitStatus::from_raw(seen.status), seen.lanes);
+            let looked_at = (0.0, f64::INFINITY);
+            Ok((Ran { out, said, status, killed, lanes, looked_at, asked: Ok(()) }, asked))
+        })
+    }
+
+    /// Tries a row of the fault table on a server. `traits` says what the server is.
+    pub fn row(&self, bin: &str, number: u8, traits: fn(Model) -> Model) -> Checked {
+        let program = self.build(bin)?;
+        // A model has its names for ever, and there are few of them.
+        let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let program = leak(&program.to_string_lossy());
+        conformance::be_hasty();
+        let scratch = self.desk.target.join("tmp");
+        let model = Model::new(leak(bin), program, &scratch.to_string_lossy());
+        let row = rows::row_number(number).map_err(Fault::Trouble)?;
+        match rows::try_row(&traits(model), number) {
+            Ok(_) => Ok(()),
+            Err(why) => fails(format!("row {number} of the fault table ({}):\n{why}", row.fault)),
+        }
+    }
+
+    /// Runs those of the crate's tests whose names begin so: of its library, or of a file in
+    /// `tests/`.
+    pub fn tests(&self, of: Option<&str>, names: &[&str]) -> Checked {
+        let mut cargo = self.cargo("test");
+        match of {
+            None => cargo.arg("--lib"),
+            Some(file) => cargo.args(["--test", file]),
+        };
+        cargo.arg("--").args(names).arg("--test-threads=1");
+        let output = within(&mut cargo, TESTS)?;
+        let out = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() {
+            return match out.contains("running 0 tests") {
+                false => Ok(()),
+                true => Err(Fault::Trouble(format!("there are no tests named {names:?}"))),
+            };
+        }
+        if !out.contains("running ") {
+            return fails(format!("it does not compile:\n{}", errors(&output.stderr)));
+        }
+        fails(failed_tests(&out))
+    }
+
+    /// The tests below an answer are to be those of the listing.
+    pub fn tests_are_whole(&self) -> Checked {
+        let of = |text: &str| text.split_once("#[cfg(test)]").map(|(_, tests)| tests.to_owned());
+        let read = |path: &Path| crate::desk::read(path).map_err(Fault::Trouble);
+        let mine = read(&self.desk.file_of(self.exercise))?;
+        let source = read(&self.desk.root.join(self.exercise.source()))?;
+        match of(&mine) == of(&source) {
+            true => Ok(()),
+            false => fails("the tests at the end of the file are not those of the listing"),
+        }
+    }
+
+    fn cargo(&self, verb: &str) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.arg(verb).args(["--package", &self.exercise.name]);
+        command.current_dir(&self.desk.folder).env("CARGO_TARGET_DIR", &self.desk.target);
+        command
+    }
+}
+
+/// A server that is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its first process.
+    pub pid: i32,
+}
+
+impl Server {
+    /// From now on it may open so many descriptors more, and no others.
+    pub fn may_open(&self, more: u64) -> Checked {
+        let is_free = |n: &u64| {
+            std::fs::symlink_metadata(format!("/proc/{}/fd/{n}", self.pid)).is_err()
+        };
+        // The kernel hands out the lowest free number.
+        let lowest = (0..).find(is_free).unwrap_or(0);
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: Some(lowest + more), maximum };
+        prlimit(rustix::process::Pid::from_raw(self.pid), Resource::Nofile, limit)
+            .map_err(|error| Fault::Trouble(format!("prlimit: {error}")))?;
+        Ok(())
+    }
+}
+
+/// The time as a trace has it, and the program that is traced.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    zero: std::time::Instant,
+    group: Pid,
+}
+
+impl Clock {
+    fn now(&self) -> f64 {
+        self.zero.elapsed().as_secs_f64() * 1e6
+    }
+
+    /// SIGTERM, for the first process; it may be gone by itself.
+    fn terminate(&self) {
+        let _ = kill(self.group, Signal::SIGTERM);
+    }
+}
+
+/// Runs a command to its end, and all of its group when the time is over.
+fn within(command: &mut Command, limit: Duration) -> Result<Output, Fault> {
+    let trouble = |error: std::io::Error| Fault::Trouble(format!("cannot run cargo: {error}"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.process_group(0).spawn().map_err(trouble)?;
+    let group = Pid::from_raw(child.id() as i32);
+    let (over, is_over) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+        });
+        let output = child.wait_with_output().map_err(trouble);
+        drop(over);
+        output
+    })
+}
+
+/// What the compiler says, without what cargo does.
+fn errors(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let errors = text.split("\n\n").filter(|part| part.trim_start().starts_with("error"));
+    let errors: Vec<&str> = errors.map(str::trim).collect();
+    match errors.is_empty() {
+        true => text.trim().to_owned(),
+        false => errors.join("\n\n"),
+    }
+}
+
+/// What a test program says of tests that failed, or of one that did not end.
+fn failed_tests(out: &str) -> String {
+    let not_ended = out.lines().find_map(|line| {
+        line.strip_prefix("test ")?.strip_suffix(" ... ").or(line.strip_suffix(" ..."))
+    });
+    if let Some(test) = not_ended.filter(|_| !out.contains("test result")) {
+        return format!("a test does not end: {test}");
+    }
+    let parts = out.split("\nfailures:\n").nth(1).unwrap_or(out);
+    let lines = parts.lines().filter(|line| {
+        !line.starts_with("note: run with") && !line.trim().is_empty()
+    });
+    lines.take(40).collect::<Vec<_>>().join("\n")
+}

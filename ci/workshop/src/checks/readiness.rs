@@ -1,0 +1,286 @@
+//! Part 5: select, poll, epoll, Linux AIO.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use conformance::Model;
+use tempfile::TempDir;
+
+use crate::bench::{Bench, Checked, Fault, Server};
+use crate::clients::Client;
+use crate::ran::{Ran, fails};
+
+/// A loop may wait in these, each of which is one.
+const SELECT: &[&str] = &["select", "pselect6"];
+const POLL: &[&str] = &["poll", "ppoll"];
+const EPOLL: &[&str] = &["epoll_wait", "epoll_pwait", "epoll_pwait2"];
+
+/// What a served folder has.
+const SMALL: &[u8] = b"small\n";
+/// More than the buffers of both ends take.
+const LARGE: usize = 8 << 20;
+/// By then a loop that has something to do has done it, and one that spins has spun.
+const SETTLED: Duration = Duration::from_millis(300);
+
+const NOBODY_ASKED: &str = "who has said nothing is asked all the same";
+
+/// A folder to be served.
+fn folder() -> Result<TempDir, Fault> {
+    let trouble = |error: std::io::Error| Fault::Trouble(error.to_string());
+    let folder = tempfile::tempdir().map_err(trouble)?;
+    std::fs::write(folder.path().join("small.txt"), SMALL).map_err(trouble)?;
+    std::fs::write(folder.path().join("large.bin"), large()).map_err(trouble)?;
+    Ok(folder)
+}
+
+fn large() -> Vec<u8> {
+    (0..(LARGE / 8) as u64).flat_map(u64::to_be_bytes).collect()
+}
+
+/// The flags of a server that serves it.
+fn serves(folder: &Path) -> Vec<String> {
+    let root = folder.to_string_lossy().into_owned();
+    ["--listen", "127.0.0.1:0", "--root", &root].map(str::to_owned).to_vec()
+}
+
+/// Five clients stay and say nothing. One asks ten times, and a page. Three others ask for more
+/// than there is room for and read it late; meanwhile the first is answered. Then some leave.
+fn a_session(&Server { address: server, .. }: &Server) -> Checked {
+    let silent: Vec<Client> =
+        (0..5).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
+    let mut one = Client::connect(server)?;
+    for _ in 0..10 {
+        same(&one.ask("/small.txt")?, SMALL)?;
+    }
+    if !one.ask("/guestbook")?.starts_with(b"<!") {
+        return fails("the guestbook's page is not what it was");
+    }
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(server)?;
+        same(&client.ask("/small.txt")?, SMALL)?;
+        client.asks("/large.bin")?;
+        slow.push(client);
+    }
+    sleep(SETTLED);
+    for _ in 0..3 {
+        same(&one.ask("/small.txt")?, SMALL)?;
+    }
+    for client in &mut slow {
+        same(&client.hears()?, &large())?;
+    }
+    drop(slow);
+    drop(silent);
+    sleep(SETTLED);
+    let mut next = Client::connect(server)?;
+    same(&next.ask("/small.txt")?, SMALL)?;
+    same(&one.ask("/small.txt")?, SMALL)
+}
+
+/// More clients come than there are descriptors for. Those who are in are answered, and when
+/// some leave, the others come in.
+fn a_crowd(server: &Server) -> Checked {
+    same(&Client::connect(server.address)?.ask("/small.txt")?, SMALL)?;
+    server.may_open(20)?;
+    let server = server.address;
+    let mut clients: Vec<Client> =
+        (0..60).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
+    for client in &mut clients {
+        client.asks("/small.txt")?;
+    }
+    // What they hear may be that there is no descriptor for the file either.
+    clients[0].hears()?;
+    sleep(SETTLED);
+    clients[0].ask("/small.txt")?;
+    // One after another they are let in: whoever has his answer leaves.
+    for mut client in clients.drain(1..) {
+        client.hears()?;
+    }
+    Ok(())
+}
+
+fn same(content: &[u8], wanted: &[u8]) -> Checked {
+    if content == wanted {
+        return Ok(());
+    }
+    let at = content.iter().zip(wanted).position(|(a, b)| a != b);
+    let at = at.unwrap_or(content.len().min(wanted.len()));
+    fails(format!(
+        "a client is sent {} bytes in the place of {}, and they differ from byte {at} on",
+        content.len(),
+        wanted.len()
+    ))
+}
+
+/// A loop that serves the session and waits in one place.
+fn a_loop(bench: &Bench, bin: &str, flags: &[&str], waits: &[&str]) -> Result<Ran, Fault> {
+    let ran = served(bench, bin, flags, a_session)?;
+    waits_well(&ran, waits)?;
+    ran.ends_well()?;
+    // A client that was let in is asked at once, before it has said anything.
+    ran.in_vain_at_most(&["recvfrom", "read"], 16, NOBODY_ASKED)?;
+    Ok(ran)
+}
+
+fn served(
+    bench: &Bench,
+    bin: &str,
+    flags: &[&str],
+    ask: fn(&Server) -> Checked,
+) -> Result<Ran, Fault> {
+    let folder = folder()?;
+    let mut all = serves(folder.path());
+    all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    bench.serve(bin, &all, ask)
+}
+
+/// It lives, waits in these calls and in no other, and its clients have what they want. In that
+/// order: where it waits is why they have not.
+fn waits_well(ran: &Ran, waits: &[&str]) -> Checked {
+    ran.lives()?;
+    ran.does_not_spin()?;
+    ran.waits_only_in(waits)?;
+    ran.asked.clone()
+}
+
+fn event_loop(model: Model) -> Model {
+    Model { event_loop: true, ..model }
+}
+
+pub fn select_refill(bench: &Bench) -> Checked {
+    let ran = bench.run("two-pipes", &[])?;
+    ran.prints(&["A B", "B says: hello", "and later: A B", "A says: and me"])?;
+    let asked: usize = SELECT.iter().map(|name| ran.count(name)).sum();
+    if asked < 2 {
+        return fails(format!("select is called {asked} time: the kernel was not asked again"));
+    }
+    ran.waits_only_in(&["select", "pselect6", "futex"])
+}
+
+pub fn select_door(bench: &Bench) -> Checked {
+    let ran = served(bench, "select-loop", &[], a_crowd)?;
+    waits_well(&ran, SELECT)?;
+    bench.row("select-loop", 8, event_loop)
+}
+
+pub fn select_wait(bench: &Bench) -> Checked {
+    a_loop(bench, "select-loop", &[], SELECT)?;
+    bench.row("select-loop", 7, event_loop)?;
+    bench.row("select-loop", 29, event_loop)
+}
+
+pub fn select_send(bench: &Bench) -> Checked {
+    a_loop(bench, "select-loop", &[], SELECT)?;
+    bench.row("select-loop", 11, event_loop)
+}
+
+pub fn poll_two(bench: &Bench) -> Checked {
+    let ran = bench.run("poll-two", &[])?;
+    ran.waits_only_in(POLL)?;
+    ran.prints(&["[-, IN]", "[IN, -]", "[-, HUP]", "[HUP, -]"])
+}
+
+pub fn poll_send(bench: &Bench) -> Checked {
+    let ran = bench.run("lost-write", &[])?;
+    ran.ends_well()?;
+    let last = ran.after_last("listen");
+    last.waits_only_in(&["poll", "ppoll", "futex"])?;
+    last.waits_after_eagain(POLL)?;
+    last.prints(&["from where it stopped 16777216 the page"])
+}
+
+pub fn poll_drain(bench: &Bench) -> Checked {
+    a_loop(bench, "poll-loop", &[], POLL)?;
+    bench.row("poll-loop", 28, event_loop)
+}
+
+pub fn poll_retire(bench: &Bench) -> Checked {
+    a_loop(bench, "poll-loop", &[], POLL)?;
+    bench.row("poll-loop", 10, event_loop)
+}
+
+pub fn epoll_loop(bench: &Bench) -> Checked {
+    let ran = bench.serve("bare", &["127.0.0.1:0"], |&Server { address: server, .. }| {
+        let mut clients: Vec<Client> =
+            (0..6).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
+        let content = vec![b'x'; 612];
+        for _ in 0..10 {
+            same(&clients[0].ask("/")?, &content)?;
+        }
+        same(&clients[1].ask("/")?, &content)?;
+        clients.truncate(1);
+        sleep(SETTLED);
+        let mut next = Client::connect(server)?;
+        same(&next.ask("/")?, &content)?;
+        same(&clients[0].ask("/")?, &content)
+    })?;
+    waits_well(&ran, EPOLL)?;
+    ran.in_vain_at_most(&["recvfrom", "read"], 2, NOBODY_ASKED)?;
+    ran.ends_at_most(7)?;
+    ran.calls_at_most("epoll_ctl", 16, "a client is put in when it comes, and that is all")
+}
+
+/// What the kernel has to be told in a session at level: ten clients who come, the listener and
+/// the store; and three clients wait for room, and then for bytes again.
+const TOLD: usize = 22;
+
+pub fn epoll_ctl(bench: &Bench) -> Checked {
+    let ran = a_loop(bench, "epoll-loop", &["--files-in-loop"], EPOLL)?;
+    let why = "the kernel keeps what it was told";
+    ran.calls_at_most("epoll_ctl", TOLD, why)
+}
+
+pub fn epoll_triggers(bench: &Bench) -> Checked {
+    epoll_ctl(bench)?;
+    let with = |flag: &'static str, rule: fn(&Ran) -> Checked| {
+        let checked = a_loop(bench, "epoll-loop", &["--files-in-loop", flag], EPOLL);
+        checked.and_then(|ran| rule(&ran)).map_err(|fault| match fault {
+            Fault::Fails(why) => Fault::Fails(format!("with {flag} {why}")),
+            other => other,
+        })
+    };
+    with("--edge-triggered", |ran| {
+        ran.calls_at_most("epoll_ctl", 14, "an edge is asked for once")
+    })?;
+    with("--one-shot", |ran| match ran.count("epoll_ctl") {
+        27.. => Ok(()),
+        n => fails(format!("epoll_ctl is called {n} times: one shot is used up by each event")),
+    })
+}
+
+pub fn aio_one_read(bench: &Bench) -> Checked {
+    let ran = bench.run("one-read", &[])?;
+    can_run(&ran)?;
+    ran.prints(&["io_submit has returned, 1 in flight", "the read has 4096 bytes"])?;
+    ran.never_calls(&["pread64", "read_at", "preadv2"], "the read is to be in flight")?;
+    ran.never_calls(&["sched_yield"], "it is to wait where it wants the bytes, and not to ask")?;
+    if ran.count("io_submit") != 1 || ran.count("io_getevents") != 1 {
+        return fails("one io_submit and one io_getevents are enough");
+    }
+    Ok(())
+}
+
+pub fn aio_eventfd(bench: &Bench) -> Checked {
+    let ran = bench.run("in-a-loop", &[])?;
+    can_run(&ran)?;
+    ran.ends_well()?;
+    // While the second row's reads are in flight.
+    let last = ran.after_last("io_submit").up_to_last("io_getevents");
+    last.waits_only_in(EPOLL)?;
+    last.does_not_spin()?;
+    let (asked, told) = (last.count("io_getevents"), last.count("read"));
+    if asked > told {
+        return fails(format!("it asks the context {asked} times and was told {told} times"));
+    }
+    Ok(())
+}
+
+/// A listing that says that it cannot run here cannot be checked here.
+pub(super) fn can_run(ran: &Ran) -> Checked {
+    match (ran.killed, ran.status.code(), ran.said.lines().next()) {
+        (None, Some(2), Some(why)) => Err(Fault::Skipped(why.to_owned())),
+        _ => Ok(()),
+    }
+}

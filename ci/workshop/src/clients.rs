@@ -1,0 +1,89 @@
+//! Clients that ask an answer's server.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::bench::Fault;
+use crate::ran::fails;
+
+/// How long a client waits. Servers of the book answer these requests at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A client with a connection.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(server: SocketAddr) -> Result<Self, Fault> {
+        let connected = TcpStream::connect(server)
+            .and_then(|stream| stream.set_read_timeout(Some(PATIENCE)).map(|()| stream));
+        match connected {
+            Ok(stream) => Ok(Self { stream, rest: Vec::new() }),
+            Err(error) => fails(format!("a client cannot connect: {error}")),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match self.stream.write_all(bytes) {
+            Ok(()) => Ok(()),
+            Err(error) => fails(format!("a client cannot send: {error}")),
+        }
+    }
+
+    /// Asks for a path, and keeps the connection.
+    pub fn asks(&mut self, path: &str) -> Result<(), Fault> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").as_bytes())
+    }
+
+    /// Waits for a response: its content.
+    pub fn hears(&mut self) -> Result<Vec<u8>, Fault> {
+        loop {
+            if let Some((content, rest)) = response(&self.rest) {
+                let content = content.to_vec();
+                self.rest = rest.to_vec();
+                return Ok(content);
+            }
+            let mut buffer = [0; 16 * 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(n @ 1..) => self.rest.extend_from_slice(&buffer[..n]),
+                Ok(0) => return fails(self.so_far("the connection ends")),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let seconds = PATIENCE.as_secs();
+                    return fails(self.so_far(&format!("nothing comes for {seconds} s")));
+                }
+                Err(error) => return fails(self.so_far(&format!("the connection: {error}"))),
+            }
+        }
+    }
+
+    /// Asks, and waits for the content.
+    pub fn ask(&mut self, path: &str) -> Result<Vec<u8>, Fault> {
+        self.asks(path)?;
+        self.hears()
+    }
+
+    fn so_far(&self, what: &str) -> String {
+        match self.rest.len() {
+            0 => format!("a client waits for its response: {what}"),
+            n => format!("a client has {n} bytes of its response, and then {what}"),
+        }
+    }
+}
+
+/// The content of a response, if it is there whole, and what follows it.
+fn response(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = str::from_utf8(&bytes[..at]).ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let end = at.checked_add(length.unwrap_or(0))?;
+    Some((bytes.get(at..end)?, &bytes[end..]))
+}
