@@ -134,8 +134,12 @@ pub fn load(root: &Path) -> Result<BTreeMap<String, Exercise>, Error> {
     for path in sorted(&root.join(FOLDER))? {
         if path.extension().is_some_and(|extension| extension == "md") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let exercise = parse(&name, &read(&path)?)
-                .map_err(|why| Error::new(format!("{FOLDER}/{name}.md: {why}")))?;
+            let parsed = match root.join("listings").join(&name).exists() {
+                true => Err("a listing has this name, and its crate would have the same".into()),
+                false => parse(&name, &read(&path)?),
+            };
+            let exercise =
+                parsed.map_err(|why| Error::new(format!("{FOLDER}/{name}.md: {why}")))?;
             all.insert(name, exercise);
         }
     }

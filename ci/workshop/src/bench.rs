@@ -22,9 +22,11 @@ use crate::desk::Desk;
 use crate::ran::{Ran, Why, fails};
 
 /// How long a program may run.
-const PROGRAM: Duration = Duration::from_secs(15);
+const PROGRAM: Duration = Duration::from_secs(10);
 /// How long tests may run.
-const TESTS: Duration = Duration::from_secs(90);
+const TESTS: Duration = Duration::from_secs(20);
+/// How long cargo may compile: the first time all that a listing stands on.
+const COMPILING: Duration = Duration::from_secs(1800);
 /// How many calls a program may make. More are not needed, and each is kept.
 const CALLS: usize = 4_000;
 
@@ -56,7 +58,7 @@ impl Bench<'_> {
     pub fn build(&self, bin: &str) -> Result<PathBuf, Fault> {
         let mut cargo = self.cargo("build");
         cargo.args(["--bin", bin, "--message-format=json-render-diagnostics"]);
-        let output = within(&mut cargo, Duration::from_secs(1800))?;
+        let output = within(&mut cargo, COMPILING)?;
         if !output.status.success() {
             return fails(format!("it does not compile:\n{}", errors(&output.stderr)));
         }
@@ -77,6 +79,24 @@ impl Bench<'_> {
         command.args(args).current_dir(self.desk.crate_of(self.exercise));
         let (ran, ()) = self.traced(&mut command, |_, _| {})?;
         Ok(ran)
+    }
+
+    /// Runs a program to its end, and looks at what it prints only.
+    pub fn run_untraced(&self, bin: &str, args: &[&str]) -> Result<Ran, Fault> {
+        let mut command = Command::new(self.build(bin)?);
+        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        let output = within(&mut command, PROGRAM)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let is_late = output.status.signal() == Some(Signal::SIGKILL as i32);
+        Ok(Ran {
+            out: text(&output.stdout),
+            said: text(&output.stderr),
+            status: output.status,
+            killed: is_late.then_some(Why::Time(PROGRAM.as_secs())),
+            lanes: Vec::new(),
+            looked_at: (0.0, f64::INFINITY),
+            asked: Ok(()),
+        })
     }
 
     /// Runs a server under the tracer while it is asked, and then ends it with SIGTERM. What it
@@ -183,24 +203,31 @@ impl Bench<'_> {
     /// Runs those of the crate's tests whose names begin so: of its library, or of a file in
     /// `tests/`.
     pub fn tests(&self, of: Option<&str>, names: &[&str]) -> Checked {
-        let mut cargo = self.cargo("test");
-        match of {
-            None => cargo.arg("--lib"),
-            Some(file) => cargo.args(["--test", file]),
-        };
-        cargo.arg("--").args(names).arg("--test-threads=1");
-        let output = within(&mut cargo, TESTS)?;
-        let out = String::from_utf8_lossy(&output.stdout);
-        if output.status.success() {
-            return match out.contains("running 0 tests") {
-                false => Ok(()),
-                true => Err(Fault::Trouble(format!("there are no tests named {names:?}"))),
+        self.tests_say(of, names).map(drop)
+    }
+
+    /// The same, and what they say beside: what could not be tried here.
+    pub fn tests_say(&self, of: Option<&str>, names: &[&str]) -> Result<String, Fault> {
+        let test = || {
+            let mut cargo = self.cargo("test");
+            match of {
+                None => cargo.arg("--lib"),
+                Some(file) => cargo.args(["--test", file]),
             };
+            cargo
+        };
+        let built = within(test().arg("--no-run"), COMPILING)?;
+        if !built.status.success() {
+            return fails(format!("it does not compile:\n{}", errors(&built.stderr)));
         }
-        if !out.contains("running ") {
-            return fails(format!("it does not compile:\n{}", errors(&output.stderr)));
+        // One after another, so that one sees which does not end.
+        let output = within(test().arg("--").args(names).arg("--test-threads=1"), TESTS)?;
+        let out = String::from_utf8_lossy(&output.stdout);
+        match (output.status.success(), out.contains("running 0 tests")) {
+            (_, true) => Err(Fault::Trouble(format!("there are no tests named {names:?}"))),
+            (true, false) => Ok(String::from_utf8_lossy(&output.stderr).into_owned()),
+            (false, false) => fails(failed_tests(&out)),
         }
-        fails(failed_tests(&out))
     }
 
     /// The tests below an answer are to be those of the listing.
@@ -269,7 +296,8 @@ impl Clock {
 
 /// Runs a command to its end, and all of its group when the time is over.
 fn within(command: &mut Command, limit: Duration) -> Result<Output, Fault> {
-    let trouble = |error: std::io::Error| Fault::Trouble(format!("cannot run cargo: {error}"));
+    let name = command.get_program().to_string_lossy().into_owned();
+    let trouble = |error: std::io::Error| Fault::Trouble(format!("{name}: {error}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.process_group(0).spawn().map_err(trouble)?;
     let group = Pid::from_raw(child.id() as i32);
@@ -299,11 +327,11 @@ fn errors(stderr: &[u8]) -> String {
 
 /// What a test program says of tests that failed, or of one that did not end.
 fn failed_tests(out: &str) -> String {
-    let not_ended = out.lines().find_map(|line| {
-        line.strip_prefix("test ")?.strip_suffix(" ... ").or(line.strip_suffix(" ..."))
-    });
-    if let Some(test) = not_ended.filter(|_| !out.contains("test result")) {
-        return format!("a test does not end: {test}");
+    // It was killed: the last line is about the one that was running.
+    let last = out.lines().last().and_then(|line| line.strip_prefix("test "));
+    if let Some((test, _)) = last.and_then(|last| last.split_once(" ...")) {
+        let seconds = TESTS.as_secs();
+        return format!("a test does not end within {seconds} s: {test}");
     }
     let parts = out.split("\nfailures:\n").nth(1).unwrap_or(out);
     let lines = parts.lines().filter(|line| {

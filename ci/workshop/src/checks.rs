@@ -5,7 +5,10 @@ mod processes;
 mod readiness;
 mod threads;
 
+use tempfile::TempDir;
+
 use crate::bench::{Bench, Checked, Fault};
+use crate::ran::{Ran, fails};
 
 /// What looks at an answer.
 type Check = fn(&Bench) -> Checked;
@@ -13,6 +16,20 @@ type Check = fn(&Bench) -> Checked;
 /// The checks, by the names of the exercises.
 #[rustfmt::skip]
 pub static CHECKS: &[(&str, Check)] = &[
+    ("read-usage", processes::read_usage),
+    ("read-watch", processes::read_watch),
+    ("app-path", processes::app_path),
+    ("iterative-accept", processes::iterative_accept),
+    ("iterative-deadline", processes::iterative_deadline),
+    ("forking-reap", processes::forking_reap),
+    ("forking-close", processes::forking_close),
+    ("preforked-pace", processes::preforked_pace),
+    ("threaded-lost", threads::threaded_lost),
+    ("threaded-place", threads::threaded_place),
+    ("prethreaded-pop", threads::prethreaded_pop),
+    ("clone-pipe", processes::clone_pipe),
+    ("trace-waited", threads::trace_waited),
+    ("framework-blocks", threads::framework_blocks),
     ("select-refill", readiness::select_refill),
     ("select-door", readiness::select_door),
     ("select-wait", readiness::select_wait),
@@ -21,11 +38,21 @@ pub static CHECKS: &[(&str, Check)] = &[
     ("poll-send", readiness::poll_send),
     ("poll-drain", readiness::poll_drain),
     ("poll-retire", readiness::poll_retire),
-    ("epoll-loop", readiness::epoll_loop),
+    ("epoll-serve", readiness::epoll_serve),
     ("epoll-ctl", readiness::epoll_ctl),
     ("epoll-triggers", readiness::epoll_triggers),
     ("aio-one-read", readiness::aio_one_read),
     ("aio-eventfd", readiness::aio_eventfd),
+    ("stall-fsync", threads::stall_fsync),
+    ("pool-now", threads::pool_now),
+    ("pool-serve", threads::pool_serve),
+    ("ftp-join", threads::ftp_join),
+    ("ring-take", completions::ring_take),
+    ("ring-give-up", completions::ring_give_up),
+    ("uring-alarm", completions::uring_alarm),
+    ("executor-poll", completions::executor_poll),
+    ("executor-sleep", completions::executor_sleep),
+    ("load-open", threads::load_open),
 ];
 
 /// Checks what lies on the bench.
@@ -37,5 +64,66 @@ pub fn check(bench: &Bench) -> Checked {
     match CHECKS.iter().find(|(known, _)| *known == name) {
         Some((_, check)) => check(bench),
         None => Err(Fault::Trouble(format!("nobody has written a check for {name}"))),
+    }
+}
+
+/// What a served folder has: `small.txt`, and `large.bin`.
+const SMALL: &[u8] = b"small\n";
+/// More than the buffers of both ends take, in bytes.
+const LARGE: usize = 16 << 20;
+
+fn large() -> Vec<u8> {
+    (0..(LARGE / 8) as u64).flat_map(u64::to_be_bytes).collect()
+}
+
+/// A folder to be served, and the flags of a server that serves it.
+fn serves(flags: &[&str]) -> Result<(TempDir, Vec<String>), Fault> {
+    let trouble = |error: std::io::Error| Fault::Trouble(error.to_string());
+    let folder = tempfile::tempdir().map_err(trouble)?;
+    std::fs::write(folder.path().join("small.txt"), SMALL).map_err(trouble)?;
+    std::fs::write(folder.path().join("large.bin"), large()).map_err(trouble)?;
+    let root = folder.path().to_string_lossy();
+    let all = ["--listen", "127.0.0.1:0", "--root", &root];
+    let all = all.iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
+    Ok((folder, all))
+}
+
+/// A client has to be sent this, and nothing else.
+fn same(content: &[u8], wanted: &[u8]) -> Checked {
+    if content == wanted {
+        return Ok(());
+    }
+    let at = content.iter().zip(wanted).position(|(a, b)| a != b);
+    let at = at.unwrap_or(content.len().min(wanted.len()));
+    fails(format!(
+        "a client is sent {} bytes in the place of {}, and they differ from byte {at} on",
+        content.len(),
+        wanted.len()
+    ))
+}
+
+/// A listing that says that it cannot run here cannot be checked here.
+fn can_run(ran: &Ran) -> Checked {
+    match (ran.killed, ran.status.code(), ran.said.lines().next()) {
+        (None, Some(2), Some(why)) => Err(Fault::Skipped(why.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn each_exercise_has_a_check_and_each_check_an_exercise() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut exercises: Vec<String> =
+            runs::exercises::load(&root).expect("they are well written").into_keys().collect();
+        let mut checks: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+        checks.sort_unstable();
+        exercises.sort_unstable();
+        assert_eq!(exercises, checks);
     }
 }

@@ -2,13 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
+
+use rustix::io::{Errno, ioctl_fionread};
 
 use crate::bench::Fault;
 use crate::ran::fails;
 
 /// How long a client waits. Servers of the book answer these requests at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client with a connection.
 #[derive(Debug)]
@@ -66,6 +69,25 @@ impl Client {
     pub fn ask(&mut self, path: &str) -> Result<Vec<u8>, Fault> {
         self.asks(path)?;
         self.hears()
+    }
+
+    /// Waits until as much has come as there is room for, without reading it.
+    pub fn is_full(&self) -> Result<(), Fault> {
+        let (mut last, mut same) = (0, 0);
+        while same < 4 {
+            thread::sleep(Duration::from_millis(50));
+            let trouble = |error: Errno| Fault::Trouble(format!("FIONREAD: {error}"));
+            let here = ioctl_fionread(&self.stream).map_err(trouble)?;
+            same = if here == last { same + 1 } else { 0 };
+            last = here;
+        }
+        Ok(())
+    }
+
+    /// Whether the other end closes the connection, once all was heard, within a second.
+    pub fn is_at_its_end(&mut self) -> bool {
+        let _ = self.stream.set_read_timeout(Some(Duration::from_secs(1)));
+        matches!(self.stream.read(&mut [0; 1]), Ok(0))
     }
 
     fn so_far(&self, what: &str) -> String {

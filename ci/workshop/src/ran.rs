@@ -10,6 +10,8 @@ use crate::bench::{Checked, Fault};
 
 /// As a negative result says it.
 const EAGAIN: i64 = -11;
+/// In microseconds.
+const MOMENT: f64 = 300.0;
 /// So often in a row a wait may end without anything being done.
 const IN_A_ROW: usize = 20;
 
@@ -152,7 +154,7 @@ impl Ran {
     /// Its first thread may sleep in these calls, and in no other.
     pub fn waits_only_in(&self, calls: &[&str]) -> Checked {
         // Whoever makes a process stands still until that has its program, and is not asked here.
-        let counts = |call: &Call| call.slept > 0 && !call.name.starts_with("clone");
+        let counts = |call: &Call| waits(call) && !call.name.starts_with("clone");
         let wrong = |call: &&Call| counts(call) && !calls.contains(&call.name.as_str());
         match self.calls().find(wrong) {
             None => Ok(()),
@@ -166,7 +168,7 @@ impl Ran {
 
     /// Its first thread must have waited in this call.
     pub fn waits_in(&self, name: &str) -> Checked {
-        match self.calls().any(|call| call.name == name && call.slept > 0) {
+        match self.calls().any(|call| call.name == name && waits(call)) {
             true => Ok(()),
             false => fails(format!("it never waits in {name}")),
         }
@@ -266,6 +268,12 @@ impl Ran {
     }
 }
 
+/// Whether a call has waited for somebody. One that met another thread in the kernel, at a lock
+/// that is given back at once, has slept as well, and not for so long.
+fn waits(call: &Call) -> bool {
+    call.slept > 0 && call.waited() > MOMENT
+}
+
 /// A call, and the line that makes it.
 pub fn place(call: &Call) -> String {
     let name = &call.name;
@@ -287,7 +295,7 @@ mod tests {
 
     fn call(name: &str, slept: u64, result: i64) -> Call {
         let at = Some(format!("x/src/{name}.rs:7"));
-        Call { name: name.into(), slept, result: Some(result), at, end: 1.0, ..Call::default() }
+        Call { name: name.into(), slept, result: Some(result), at, end: 1000.0, ..Call::default() }
     }
 
     fn ran(calls: Vec<Call>) -> Ran {

@@ -148,7 +148,7 @@ fn whoever_wakes_itself_starves_neither_tasks_nor_the_kernel() {
     });
     let main = async {
         rounds(10).await;
-        assert!(turns.get() <= 12, "one turn in a round");
+        assert!((9..=12).contains(&turns.get()), "one turn in a round: {}", turns.get());
         peer.write_all(b"!").expect("the other end is open");
         source.readable().await.expect("to be armed");
     };

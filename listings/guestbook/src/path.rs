@@ -15,6 +15,7 @@ impl RelPath {
     /// Reads the path of a request target. `Err` is the status that refuses it: 400 for one
     /// that is not a path at all, 404 for one that names nothing this server would ever
     /// have.
+    // ANCHOR: from-target
     pub fn from_target(target: &str) -> Result<Self, u16> {
         let encoded = target.strip_prefix('/').ok_or(400_u16)?;
         let mut path = String::with_capacity(encoded.len() + "index.html".len());
@@ -35,6 +36,7 @@ impl RelPath {
             false => Ok(Self(path)),
         }
     }
+    // ANCHOR_END: from-target
 
     /// The path as text, with `/` between names and none in front.
     pub fn as_str(&self) -> &str {

@@ -93,6 +93,7 @@ impl<T> Queue<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::thread;
     use std::time::Duration;
@@ -121,5 +122,30 @@ mod tests {
             assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(2), Some(3), None]);
         });
         assert!(!queue.somebody_waits());
+    }
+
+    #[test]
+    fn who_is_woken_and_comes_second_waits_again() {
+        let (queue, over) = (Queue::new(4), AtomicBool::new(false));
+        let taken: usize = thread::scope(|scope| {
+            let takers = [(); 3].map(|()| {
+                scope.spawn(|| {
+                    let taken = std::iter::from_fn(|| queue.pop()).count();
+                    let is_over = over.load(Ordering::SeqCst);
+                    assert!(is_over, "a thread is told that the queue is closed, and it is not");
+                    taken
+                })
+            });
+            for number in 0..5_000 {
+                queue.push(number);
+                if takers.iter().all(|taker| taker.is_finished()) {
+                    break; // nobody would ever make room
+                }
+            }
+            over.store(true, Ordering::SeqCst);
+            queue.close();
+            takers.map(|taker| taker.join().expect("it is told so at the end")).iter().sum()
+        });
+        assert_eq!(taken, 5_000);
     }
 }

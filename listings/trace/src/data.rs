@@ -142,12 +142,14 @@ impl Trace {
 impl Call {
     /// For how long the thread waited for something other than a processor. A call that has
     /// not slept has not waited, whatever the clock says: then it was our turn to be slow.
+    // ANCHOR: waited
     pub fn waited(&self) -> f64 {
         match self.slept {
             0 => 0.0,
             _ => (self.end - self.begin - self.ran - self.queued).max(0.0),
         }
     }
+    // ANCHOR_END: waited
 }
 
 #[cfg(test)]
@@ -157,6 +159,17 @@ mod tests {
     fn call(name: &str, begin: f64, end: f64, request: Option<usize>) -> Call {
         let name = name.to_owned();
         Call { name, begin, end, request, result: Some(0), ..Call::default() }
+    }
+
+    #[test]
+    fn to_wait_is_neither_to_run_nor_to_queue_nor_to_be_stopped_by_us() {
+        let call = Call { ran: 20.0, queued: 30.0, slept: 1, ..call("read", 0.0, 100.0, None) };
+        assert_eq!(call.waited(), 50.0);
+        let awake = Call { slept: 0, ..call.clone() };
+        assert_eq!(awake.waited(), 0.0, "it was our turn to be slow");
+        // The counters are read one after another, while the clock goes on.
+        let early = Call { ran: 80.0, ..call };
+        assert_eq!(early.waited(), 0.0, "no time is below zero");
     }
 
     #[test]

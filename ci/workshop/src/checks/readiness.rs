@@ -1,12 +1,11 @@
 //! Part 5: select, poll, epoll, Linux AIO.
 
-use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use conformance::Model;
-use tempfile::TempDir;
 
+use super::{SMALL, can_run, large, same, serves};
 use crate::bench::{Bench, Checked, Fault, Server};
 use crate::clients::Client;
 use crate::ran::{Ran, fails};
@@ -16,33 +15,10 @@ const SELECT: &[&str] = &["select", "pselect6"];
 const POLL: &[&str] = &["poll", "ppoll"];
 const EPOLL: &[&str] = &["epoll_wait", "epoll_pwait", "epoll_pwait2"];
 
-/// What a served folder has.
-const SMALL: &[u8] = b"small\n";
-/// More than the buffers of both ends take.
-const LARGE: usize = 8 << 20;
 /// By then a loop that has something to do has done it, and one that spins has spun.
 const SETTLED: Duration = Duration::from_millis(300);
 
 const NOBODY_ASKED: &str = "who has said nothing is asked all the same";
-
-/// A folder to be served.
-fn folder() -> Result<TempDir, Fault> {
-    let trouble = |error: std::io::Error| Fault::Trouble(error.to_string());
-    let folder = tempfile::tempdir().map_err(trouble)?;
-    std::fs::write(folder.path().join("small.txt"), SMALL).map_err(trouble)?;
-    std::fs::write(folder.path().join("large.bin"), large()).map_err(trouble)?;
-    Ok(folder)
-}
-
-fn large() -> Vec<u8> {
-    (0..(LARGE / 8) as u64).flat_map(u64::to_be_bytes).collect()
-}
-
-/// The flags of a server that serves it.
-fn serves(folder: &Path) -> Vec<String> {
-    let root = folder.to_string_lossy().into_owned();
-    ["--listen", "127.0.0.1:0", "--root", &root].map(str::to_owned).to_vec()
-}
 
 /// Five clients stay and say nothing. One asks ten times, and a page. Three others ask for more
 /// than there is room for and read it late; meanwhile the first is answered. Then some leave.
@@ -63,7 +39,9 @@ fn a_session(&Server { address: server, .. }: &Server) -> Checked {
         client.asks("/large.bin")?;
         slow.push(client);
     }
-    sleep(SETTLED);
+    for client in &slow {
+        client.is_full()?;
+    }
     for _ in 0..3 {
         same(&one.ask("/small.txt")?, SMALL)?;
     }
@@ -100,19 +78,6 @@ fn a_crowd(server: &Server) -> Checked {
     Ok(())
 }
 
-fn same(content: &[u8], wanted: &[u8]) -> Checked {
-    if content == wanted {
-        return Ok(());
-    }
-    let at = content.iter().zip(wanted).position(|(a, b)| a != b);
-    let at = at.unwrap_or(content.len().min(wanted.len()));
-    fails(format!(
-        "a client is sent {} bytes in the place of {}, and they differ from byte {at} on",
-        content.len(),
-        wanted.len()
-    ))
-}
-
 /// A loop that serves the session and waits in one place.
 fn a_loop(bench: &Bench, bin: &str, flags: &[&str], waits: &[&str]) -> Result<Ran, Fault> {
     let ran = served(bench, bin, flags, a_session)?;
@@ -129,11 +94,11 @@ fn served(
     flags: &[&str],
     ask: fn(&Server) -> Checked,
 ) -> Result<Ran, Fault> {
-    let folder = folder()?;
-    let mut all = serves(folder.path());
-    all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let (folder, all) = serves(flags)?;
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    bench.serve(bin, &all, ask)
+    let ran = bench.serve(bin, &all, ask);
+    drop(folder);
+    ran
 }
 
 /// It lives, waits in these calls and in no other, and its clients have what they want. In that
@@ -178,6 +143,7 @@ pub fn select_send(bench: &Bench) -> Checked {
 
 pub fn poll_two(bench: &Bench) -> Checked {
     let ran = bench.run("poll-two", &[])?;
+    ran.lives()?;
     ran.waits_only_in(POLL)?;
     ran.prints(&["[-, IN]", "[IN, -]", "[-, HUP]", "[HUP, -]"])
 }
@@ -201,7 +167,7 @@ pub fn poll_retire(bench: &Bench) -> Checked {
     bench.row("poll-loop", 10, event_loop)
 }
 
-pub fn epoll_loop(bench: &Bench) -> Checked {
+pub fn epoll_serve(bench: &Bench) -> Checked {
     let ran = bench.serve("bare", &["127.0.0.1:0"], |&Server { address: server, .. }| {
         let mut clients: Vec<Client> =
             (0..6).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
@@ -269,18 +235,9 @@ pub fn aio_eventfd(bench: &Bench) -> Checked {
     // While the second row's reads are in flight.
     let last = ran.after_last("io_submit").up_to_last("io_getevents");
     last.waits_only_in(EPOLL)?;
-    last.does_not_spin()?;
     let (asked, told) = (last.count("io_getevents"), last.count("read"));
     if asked > told {
         return fails(format!("it asks the context {asked} times and was told {told} times"));
     }
-    Ok(())
-}
-
-/// A listing that says that it cannot run here cannot be checked here.
-pub(super) fn can_run(ran: &Ran) -> Checked {
-    match (ran.killed, ran.status.code(), ran.said.lines().next()) {
-        (None, Some(2), Some(why)) => Err(Fault::Skipped(why.to_owned())),
-        _ => Ok(()),
-    }
+    last.does_not_spin()
 }

@@ -1,1 +1,130 @@
-//! Part.
+//! Parts 2 to 4, as far as they are about threads; and the pool of part 6.
+
+use conformance::Model;
+use trace::{Call, Lane};
+
+use super::can_run;
+use crate::bench::{Bench, Checked, Fault};
+use crate::ran::{Ran, fails};
+
+fn pool(model: Model) -> Model {
+    let args = &["--workers", "4"];
+    Model { args, at_once: 4, workers: 4, threads: true, ..model }
+}
+
+pub fn threaded_lost(bench: &Bench) -> Checked {
+    // Its barriers are some ten thousand calls, which nobody asks about.
+    let ran = bench.run_untraced("lost-updates", &[])?;
+    ran.prints(&["one step, fetch_add 2000", "under a lock 2000"])
+}
+
+pub fn threaded_place(bench: &Bench) -> Checked {
+    let names = [
+        "at_the_cap_the_next_client_waits_in_the_queue_and_is_served_then",
+        "a_thread_that_panics_gives_its_place_back_and_drops_its_client",
+    ];
+    bench.tests(Some("threads"), &names)
+}
+
+pub fn prethreaded_pop(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["queue::"])?;
+    bench.row("prethreaded", 29, pool)
+}
+
+pub fn trace_waited(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["data::", "record::"])
+}
+
+pub fn framework_blocks(bench: &Bench) -> Checked {
+    let ran = bench.run("blocks", &[])?;
+    ran.prints(&[
+        "/sleeps 200, when they have done",
+        "/sleeps-elsewhere 200, at once",
+        "/waits 200, at once",
+    ])?;
+    // Two clients in each of the two handlers that sleep, and two rests of the program's own.
+    let slept = |call: &&Call| {
+        let within = call.within.as_deref().unwrap_or_default();
+        call.name == "clock_nanosleep" && within.contains("sleeps_elsewhere")
+    };
+    match calls(&ran.lanes).filter(slept).count() {
+        2.. => Ok(()),
+        _ => fails("the call that blocks is to be made, and by somebody for whom nobody waits"),
+    }
+}
+
+fn calls(lanes: &[Lane]) -> impl Iterator<Item = &Call> {
+    lanes.iter().flat_map(|lane| &lane.calls)
+}
+
+pub fn stall_fsync(bench: &Bench) -> Checked {
+    let ran = bench.run("slow-fsync", &[])?;
+    can_run(&ran)?;
+    ran.ends_well()?;
+    let synced = ran.count("fsync");
+    if synced != 3 {
+        return fails(format!("fsync is called {synced} times, for three logs"));
+    }
+    let pieces = |call: &&Call| call.name == "write" && call.at.is_some();
+    match ran.calls().filter(pieces).count() {
+        273.. => {}
+        n => return fails(format!("{n} writes: each piece by a call of its own makes 273")),
+    }
+    let of_disk: Vec<&str> = ran.out.lines().skip(1).collect();
+    let is_measured = |line: &&str| !line.contains(" 0.0 ms");
+    match of_disk.iter().filter(|line| is_measured(line)).count() {
+        0 => fails(format!("how long did the disk take?\n{}", ran.out)),
+        _ => Ok(()),
+    }
+}
+
+pub fn pool_serve(bench: &Bench) -> Checked {
+    let names = [
+        "results_come_as_they_are_finished_and_the_descriptor_says_so",
+        "a_full_queue_gives_the_job_back_and_has_room_again",
+        "many_jobs_and_no_result_is_lost",
+        "dropping_it_waits_for_what_was_begun_and_throws_the_rest_away",
+    ];
+    bench.tests(Some("pool"), &names)?;
+    let ran = bench.run("full", &[])?;
+    ran.ends_well()?;
+    threads_sleep(&ran)
+}
+
+/// No thread but the first asks again and again.
+fn threads_sleep(ran: &Ran) -> Checked {
+    for lane in ran.lanes.iter().skip(1) {
+        let asks = lane.calls.iter().filter(|call| call.name == "sched_yield");
+        if asks.count() > 20 {
+            return fails("a thread of the pool that has nothing to do is to sleep");
+        }
+    }
+    Ok(())
+}
+
+pub fn pool_now(bench: &Bench) -> Checked {
+    // It asks the kernel itself.
+    let ran = bench.run("nowait", &[])?;
+    can_run(&ran)?;
+    ran.ends_well()?;
+    if !ran.out.lines().any(|line| line.contains("read once") && line.ends_with("4096 bytes")) {
+        return Err(Fault::Skipped("this file system knows no RWF_NOWAIT".into()));
+    }
+    let said = bench.tests_say(Some("experiments"), &["what_is_read_now_is_what_is_in_memory"])?;
+    match said.contains("knows no RWF_NOWAIT") {
+        true => fails("this kernel knows what is in memory, and read_now says of all of it that somebody would have to wait"),
+        false => Ok(()),
+    }
+}
+
+pub fn ftp_join(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["path::"])
+}
+
+pub fn load_open(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["pace::"])
+}
