@@ -2,13 +2,14 @@
 //! the includes in place, [`Colours`] after.
 //!
 //! `ci/book` has them in its own process; a stock mdBook calls `mdbook-aids`, which is the
-//! same. They read `src/`, `listings/` and what was recorded, `static/recorded-steps/`,
-//! under the book's root, and nothing else.
+//! same. They read `src/`, `listings/`, the exercises of `ci/workshop/`, and what was recorded,
+//! `static/recorded-steps/`, under the book's root, and nothing else.
 
 pub mod calls;
 pub mod charts;
 pub mod claims;
 mod excerpts;
+mod exercises;
 pub mod rust;
 pub mod sources;
 pub mod steps;
@@ -61,7 +62,7 @@ impl Preprocessor for Colours {
     }
 }
 
-/// Carries out the directives of `waits`, `calls`, `steps`, `charts`, `claims` and `sources`, and puts
+/// Carries out the directives of `exercises`, `waits`, `calls`, `steps`, `charts`, `claims` and `sources`, and puts
 /// below each excerpt where it was taken from. The book must be as its author wrote it, with its
 /// includes not yet in place.
 ///
@@ -69,6 +70,7 @@ impl Preprocessor for Colours {
 /// A line `src/<chapter>.md:<line>: what` for each thing that must not stand in the book.
 pub fn aids(root: &Path, book: &mut Book) -> Result<()> {
     refuse(&includes::check(root))?;
+    exercises::apply(root, book)?;
     calls::apply(root, book)?;
     waits::apply(root, book)?;
     let mut shown = excerpts::apply(root, book)?;

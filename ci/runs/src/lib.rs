@@ -19,6 +19,7 @@ pub mod exercises;
 mod fences;
 pub mod includes;
 mod perform;
+pub mod progress;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -56,7 +56,7 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// Builds a program of the exercise's crate.
     pub fn build(&self, bin: &str) -> Result<PathBuf, Fault> {
-        let mut cargo = self.cargo("build");
+        let mut cargo = self.command("build");
         cargo.args(["--bin", bin, "--message-format=json-render-diagnostics"]);
         let output = within(&mut cargo, COMPILING)?;
         if !output.status.success() {
@@ -209,7 +209,7 @@ impl Bench<'_> {
     /// The same, and what they say beside: what could not be tried here.
     pub fn tests_say(&self, of: Option<&str>, names: &[&str]) -> Result<String, Fault> {
         let test = || {
-            let mut cargo = self.cargo("test");
+            let mut cargo = self.command("test");
             match of {
                 None => cargo.arg("--lib"),
                 Some(file) => cargo.args(["--test", file]),
@@ -242,7 +242,15 @@ impl Bench<'_> {
         }
     }
 
-    fn cargo(&self, verb: &str) -> Command {
+    /// The program that the exercise is a part of.
+    pub fn program(&self) -> String {
+        let stem = self.exercise.file.strip_prefix("src/bin").ok();
+        let stem = stem.and_then(|file| file.with_extension("").components().next()?.as_os_str().to_str().map(str::to_owned));
+        stem.unwrap_or_else(|| self.exercise.listing.clone())
+    }
+
+    /// Cargo, for this exercise's crate.
+    pub fn command(&self, verb: &str) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.arg(verb).args(["--package", &self.exercise.name]);

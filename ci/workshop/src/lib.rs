@@ -6,28 +6,31 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `exercises/` | the exercises, one file to each ([`runs::exercises`] reads them) |
+//! | `session.rs` | [`Session`](session::Session): a learner's way through them, verb by verb |
 //! | `desk.rs` | [`Desk`]: the folder in which they are worked on |
 //! | `bench.rs` | [`Bench`]: builds an answer, runs it, asks it |
 //! | `ran.rs` | [`Ran`]: what it did, and the rules for that |
 //! | `clients.rs` | clients for servers |
 //! | `checks.rs`, `checks/` | what is asked of each exercise |
-//! | `progress.rs` | [`Progress`]: what is passed, in one plain file |
-//! | `room.rs` | the preflight for a room |
 //! | `watch.rs` | checks whenever the file is saved |
+//! | `room.rs` | the preflight for a room |
+//! | `words.rs` | Markdown for a terminal |
 //! | `prove.rs` | that each starter fails, each answer passes, and no wrong one does |
+//!
+//! What is done stands in one plain file ([`runs::progress`]).
 #![cfg(target_os = "linux")]
 
 pub mod bench;
 pub mod checks;
 mod clients;
 pub mod desk;
-pub mod progress;
 pub mod prove;
 pub mod ran;
 pub mod room;
+pub mod session;
 pub mod watch;
+pub mod words;
 
 pub use bench::{Bench, Checked, Fault};
 pub use desk::Desk;
-
 pub use ran::Ran;
