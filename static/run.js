@@ -1,4 +1,5 @@
-// The Run button under an output block that a listing made; and Trace beside it, where the listing is a server.
+// The Run button under an output block that a listing made; and Trace beside it, where the listing is a server. The Check button
+// of an exercise is the same, for `cargo workshop check`.
 //
 // The book's own server (`cargo book`) puts a token into the pages that it serves. A page without it is a page of the
 // static site: there the recorded output stands alone, and this script does nothing.
@@ -53,16 +54,20 @@
         }
     }
 
-    function equip(code, name) {
+    // `doing`: what the button says, what it asks for, and what the page says while that goes on.
+    const RUN = { verb: "Run", path: "/api/run", first: "compiling", done: "run" };
+    const CHECK = { verb: "Check", path: "/api/check", first: "checking", done: "checked" };
+
+    function equip(code, name, doing) {
         const recorded = code.closest("pre");
         const box = make("div", "run");
         const bar = make("div", "run-bar");
-        const go = make("button", "run-button", "Run");
+        const go = make("button", "run-button", doing.verb);
         const look = make("button", "run-button", "Trace");
         const stop = make("button", "run-button", "Stop");
         const status = make("span", "run-status");
         go.type = look.type = stop.type = "button";
-        go.setAttribute("aria-label", `Run ${name} on this machine`);
+        go.setAttribute("aria-label", `${doing.verb} ${name} on this machine`);
         look.setAttribute("aria-label", `Trace ${name} on this machine, and draw who waits`);
         stop.setAttribute("aria-label", `Stop ${name}`);
         status.setAttribute("role", "status");
@@ -187,11 +192,12 @@
                 status.textContent = event.ms ? `${event.how}, after ${seconds(event.ms)}` : event.how;
                 status.classList.toggle("run-failed", !event.ok);
                 id = "ended";
+                code.dispatchEvent(new CustomEvent("run-ended", { bubbles: true }));
                 break;
             }
         }
 
-        async function run(button = go, path = "/api/run") {
+        async function run(button = go, path = doing.path) {
             const hadFocus = button === document.activeElement;
             id = null;
             dropped = 0;
@@ -203,7 +209,7 @@
             output.hidden = true;
             label.textContent = "";
             status.classList.remove("run-failed");
-            status.textContent = "compiling";
+            status.textContent = doing.first;
             countSeconds();
             stop.hidden = false;
             stop.disabled = false;
@@ -223,7 +229,7 @@
                     throw new Error((await response.text()).trim() || `the book's server answers ${response.status}`);
                 }
             } catch (error) {
-                status.textContent = `not ${button === go ? "run" : "traced"}: ${error.message}`;
+                status.textContent = `not ${button === go ? doing.done : "traced"}: ${error.message}`;
                 status.classList.add("run-failed");
             }
             stopCounting();
@@ -259,10 +265,12 @@
         }
     }
 
-    for (const code of document.querySelectorAll('pre > code[class*="run="]')) {
-        const name = [...code.classList].find((word) => word.startsWith("run="))?.slice(4);
-        if (name) {
-            equip(code, name);
+    for (const [mark, doing] of [["run=", RUN], ["check=", CHECK]]) {
+        for (const code of document.querySelectorAll(`pre > code[class*="${mark}"]`)) {
+            const name = [...code.classList].find((word) => word.startsWith(mark))?.slice(mark.length);
+            if (name) {
+                equip(code, name, doing);
+            }
         }
     }
 })();

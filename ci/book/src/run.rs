@@ -133,6 +133,26 @@ async fn steps(
     Ok(())
 }
 
+/// Runs a command that is no listing, and tells the page what it prints.
+pub(crate) async fn command(
+    book: &Path,
+    command: &Command,
+    events: &Sender<Event>,
+    mut stop: Stop,
+) {
+    let ended = async {
+        let mut running = Phase::start(book, command)?;
+        running.stderr(events, |line| vec![Event::Err { line }]);
+        running.stdout(events, |line| vec![Event::Out { line }]);
+        running.wait(COMPILE_LIMIT, &mut stop).await
+    };
+    let event = match ended.await {
+        Ok(ended) => over(&ended),
+        Err(error) => Event::Ended { ok: false, how: format!("not started: {error}"), ms: 0.0 },
+    };
+    let _ = events.send(event).await;
+}
+
 /// Compiles, as `command` says, and tells the page what the compiler writes. The program of
 /// `of`; none if it was not built, and then the page knows why.
 pub(crate) async fn build(

@@ -233,10 +233,12 @@ fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/api/run", post(api::run))
         .route("/api/trace", post(api::trace))
+        .route("/api/check", post(api::check))
         .route("/api/stop", post(api::stop))
         .route_layer(from_fn_with_state(Arc::clone(&app), only_own_pages))
         .layer(DefaultBodyLimit::max(BODY))
         .route("/api/events", get(events))
+        .route("/api/workshop", get(api::workshop))
         .route(
             "/api/live.js",
             get(([(header::CONTENT_TYPE, "text/javascript")], include_str!("live.js"))),

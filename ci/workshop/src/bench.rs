@@ -3,15 +3,15 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use conformance::{Model, rows};
-use nix::sys::signal::{Signal, kill, killpg};
+use conformance::{Model, end_tree, rows};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use runs::exercises::Exercise;
@@ -116,7 +116,7 @@ impl Bench<'_> {
             let _ = stdout.read_line(&mut line);
             let address = line.trim().strip_prefix("listening on http://")?.parse().ok()?;
             let from = clock.now();
-            let outcome = ask(&Server { address, pid: clock.group.as_raw() });
+            let outcome = ask(&Server { address, pid: clock.first as i32 });
             let until = clock.now();
             clock.terminate();
             Some((outcome, (from, until)))
@@ -137,13 +137,12 @@ impl Bench<'_> {
     ) -> Result<(Ran, T), Fault> {
         let trouble = |error: std::io::Error| Fault::Trouble(error.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0);
         let mut tracer = Tracer::start(command)
             .map_err(|error| Fault::Skipped(tracer::refused(&error)))?;
         tracer.name_lines_in(Sources { root: self.desk.folder.clone(), folder: PathBuf::new() });
         tracer.at_most(CALLS);
-        let group = Pid::from_raw(tracer.child().id() as i32);
-        let clock = Clock { zero: tracer.zero(), group };
+        let first = tracer.child().id();
+        let clock = Clock { zero: tracer.zero(), first };
         let stdout = tracer.child().stdout.take().expect("it is piped");
         let stderr = tracer.child().stderr.take().expect("it is piped");
         let (over, is_over) = channel::<()>();
@@ -163,7 +162,7 @@ impl Bench<'_> {
             let watch = scope.spawn(move || {
                 let late = is_over.recv_timeout(PROGRAM) == Err(RecvTimeoutError::Timeout);
                 if late {
-                    let _ = killpg(group, Signal::SIGKILL);
+                    end_tree(first);
                 }
                 late
             });
@@ -288,7 +287,7 @@ impl Server {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     zero: std::time::Instant,
-    group: Pid,
+    first: u32,
 }
 
 impl Clock {
@@ -298,22 +297,22 @@ impl Clock {
 
     /// SIGTERM, for the first process; it may be gone by itself.
     fn terminate(&self) {
-        let _ = kill(self.group, Signal::SIGTERM);
+        let _ = kill(Pid::from_raw(self.first as i32), Signal::SIGTERM);
     }
 }
 
-/// Runs a command to its end, and all of its group when the time is over.
+/// Runs a command to its end, which comes for all that it has started when the time is over.
 fn within(command: &mut Command, limit: Duration) -> Result<Output, Fault> {
     let name = command.get_program().to_string_lossy().into_owned();
     let trouble = |error: std::io::Error| Fault::Trouble(format!("{name}: {error}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.process_group(0).spawn().map_err(trouble)?;
-    let group = Pid::from_raw(child.id() as i32);
+    let child = command.spawn().map_err(trouble)?;
+    let first = child.id();
     let (over, is_over) = channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
             if is_over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                let _ = killpg(group, Signal::SIGKILL);
+                end_tree(first);
             }
         });
         let output = child.wait_with_output().map_err(trouble);

@@ -73,6 +73,7 @@ pub use {
     fake_store::{Break, FakeStore, Mood},
     model::{Lack, Model},
     patience::be_hasty,
+    process::end_tree,
     report::{Report, Tier, Verdict},
     response::{Response, responses},
     server::Server,

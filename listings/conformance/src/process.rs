@@ -76,6 +76,15 @@ pub fn tree(root: u32) -> Vec<Process> {
     found
 }
 
+/// Kills a process and all that it has started, as far as they are there.
+pub fn end_tree(root: u32) {
+    let started: Vec<u32> = tree(root).iter().map(|process| process.pid).collect();
+    for pid in started {
+        // It may have ended by itself in the meantime.
+        let _ = signal(pid, Signal::KILL);
+    }
+}
+
 /// The children of a process, by `/proc/PID/task/TID/children`. None where the kernel does not
 /// have it (`CONFIG_PROC_CHILDREN`).
 fn children(pid: u32) -> Option<Vec<u32>> {

@@ -300,12 +300,7 @@ impl Drop for Server {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        let started: Vec<u32> =
-            process::tree(self.pid()).iter().map(|process| process.pid).collect();
-        for pid in started {
-            // It may have ended by itself in the meantime.
-            let _ = process::signal(pid, Signal::KILL);
-        }
+        process::end_tree(self.pid());
         let _ = self.child.wait();
     }
 }

@@ -1,5 +1,7 @@
 //! What a page of the book may ask for, once it is known to be one: a run, a trace, their end.
 
+use std::ffi::OsString;
+use std::process::Command;
 use std::sync::{Arc, PoisonError};
 
 use axum::Json;
@@ -7,7 +9,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use runs::Run;
+use runs::progress::Progress;
+use runs::{Run, exercises};
 use serde::Deserialize;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio_stream::StreamExt as _;
@@ -27,7 +30,41 @@ pub(super) struct Asked {
 /// Starts a run and answers with its events, one JSON object to a line, until it has ended.
 /// Closing the connection ends it.
 pub(super) async fn run(State(app): State<Arc<App>>, Json(asked): Json<Asked>) -> Response {
-    answer(declared(&app, &asked.name).and_then(|run| start(app, run, None)))
+    answer(declared(&app, &asked.name).and_then(|run| start(app, What::Run(run))))
+}
+
+/// The same for the check of an exercise: `cargo workshop check`, with what lies in the learner's
+/// folder.
+pub(super) async fn check(
+    State(app): State<Arc<App>>,
+    Json(asked): Json<Asked>,
+) -> Response {
+    let known = exercises::load(&app.root)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")));
+    answer(known.and_then(|known| match known.contains_key(&asked.name) {
+        true => start(app, What::Check(asked.name)),
+        false => Err((StatusCode::NOT_FOUND, "there is no such exercise\n".to_owned())),
+    }))
+}
+
+/// All exercises in their order, each with its chapter and how far the learner is.
+pub(super) async fn workshop(State(app): State<Arc<App>>) -> Response {
+    let known = exercises::in_order(&app.root).and_then(|all| {
+        let progress = Progress::read(&app.root)?;
+        let one = |placed: &exercises::Placed| {
+            let name = &placed.exercise.name;
+            let state = progress.state(name).map_or("", |state| state.word());
+            let chapter = placed.chapter.with_extension("html");
+            serde_json::json!({ "name": name, "chapter": chapter, "state": state })
+        };
+        Ok(all.iter().map(one).collect::<Vec<_>>())
+    });
+    match known {
+        Ok(all) => Json(all).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+        }
+    }
 }
 
 /// The same for a trace of a run's server. There is one at a time.
@@ -44,7 +81,7 @@ pub(super) async fn trace(
             let busy = "a server is being traced already; stop that first\n";
             (StatusCode::TOO_MANY_REQUESTS, busy.to_owned())
         })?;
-        start(app, run, Some(alone))
+        start(app, What::Trace(run, alone))
     }))
 }
 
@@ -60,12 +97,16 @@ fn declared(app: &App, name: &str) -> Result<Run, Refusal> {
     all.remove(name).ok_or_else(unknown)
 }
 
-/// Starts it; under the tracer if it may be traced, `alone`.
-fn start(
-    app: Arc<App>,
-    declared: Run,
-    alone: Option<OwnedSemaphorePermit>,
-) -> Result<Response, Refusal> {
+/// What is started.
+enum What {
+    Run(Run),
+    /// Under the tracer, and nothing beside it.
+    Trace(Run, OwnedSemaphorePermit),
+    /// An exercise.
+    Check(String),
+}
+
+fn start(app: Arc<App>, what: What) -> Result<Response, Refusal> {
     let slot = Arc::clone(&app.slots).try_acquire_owned().map_err(|_| {
         let busy = format!("{RUNS} listings are running already; stop one first\n");
         (StatusCode::TOO_MANY_REQUESTS, busy)
@@ -79,14 +120,20 @@ fn start(
         let accepted = Event::Accepted { id: id.clone(), kernel: run::kernel() };
         let _ = sender.send(accepted).await;
         let (root, book) = (&app.root, &app.book);
-        match &alone {
-            None => run::run(root, book, &declared, &sender, stop).await,
-            Some(_) => {
+        match what {
+            What::Run(declared) => run::run(root, book, &declared, &sender, stop).await,
+            What::Trace(declared, alone) => {
                 crate::trace::trace(root, book, &declared, &id, &sender, stop).await;
+                drop(alone);
+            }
+            What::Check(name) => {
+                let mut check = Command::new(cargo());
+                check.args(["run", "--quiet", "--bin", "workshop", "--", "check", &name]);
+                run::command(book, check.current_dir(root), &sender, stop).await;
             }
         }
         app.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        drop((slot, alone));
+        drop(slot);
     });
 
     let lines = ReceiverStream::new(receiver).map(|event| {
@@ -96,6 +143,10 @@ fn start(
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Completes when the run `id` is to end: somebody says so, the page is gone, or we end.
