@@ -98,6 +98,25 @@ pub fn colours(book: &mut Book) {
     });
 }
 
+/// The speaker's notes beside a chapter, `poll.notes.md` beside `poll.md`, as HTML; none where
+/// there are none. `chapter` is its page, `poll.html`.
+pub fn notes(root: &Path, chapter: &str) -> Option<String> {
+    // It comes from a browser.
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name = chapter.strip_suffix(".html").filter(|name| name.chars().all(plain))?;
+    let file = root.join("src").join(name).with_extension("notes.md");
+    let text = std::fs::read_to_string(file).ok()?;
+    // Its title is the chapter's.
+    let (_, text) = text.split_once('\n')?;
+    let mut html = String::new();
+    mdbook_markdown::pulldown_cmark::html::push_html(
+        &mut html,
+        new_cmark_parser(text, &MarkdownOptions::default()),
+    );
+    let wrapped = html.replace("<table>", "<div class=\"table-wrapper\"><table>");
+    Some(wrapped.replace("</table>", "</table></div>"))
+}
+
 fn refuse(problems: &[Problem]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());

@@ -52,6 +52,9 @@ struct Serve {
     /// Port on 127.0.0.1; 0 lets the kernel choose one
     #[arg(long, default_value = "3000")]
     port: u16,
+    /// For a speaker: notes at the head of each chapter
+    #[arg(long)]
+    notes: bool,
 }
 
 fn main() -> ExitCode {
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
         );
     };
     let done = match verb {
-        Verb::Serve(Serve { port }) => book::serve::serve(&root, port),
+        Verb::Serve(Serve { port, notes }) => book::serve::serve(&root, port, notes),
         Verb::Build { dest } => {
             build(&root, &dest.unwrap_or_else(|| root.join("target/book")))
         }

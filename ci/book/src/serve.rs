@@ -66,6 +66,8 @@ struct App {
     /// This program, which guards what it starts.
     book: PathBuf,
     port: u16,
+    /// The chapters have the speaker's notes at their heads.
+    notes: bool,
     token: String,
     slots: Arc<Semaphore>,
     /// For one trace: another beside it would show in both.
@@ -88,17 +90,17 @@ struct Built {
 }
 
 /// Builds the book in `root` and serves it on 127.0.0.1 until SIGINT or SIGTERM; port 0
-/// lets the kernel choose one.
+/// lets the kernel choose one. `notes`: a speaker sees it.
 ///
 /// # Errors
 /// A port in use, and whatever keeps the process from starting threads or watching signals.
 /// A book that does not build is no error: the page shows why.
-pub fn serve(root: &Path, port: u16) -> Result<()> {
+pub fn serve(root: &Path, port: u16, notes: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serving(root, port))
+    runtime.block_on(serving(root, port, notes))
 }
 
-async fn serving(root: &Path, port: u16) -> Result<()> {
+async fn serving(root: &Path, port: u16, notes: bool) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; choose another port with --port")
@@ -114,6 +116,7 @@ async fn serving(root: &Path, port: u16) -> Result<()> {
         // The path, taken now: after a rebuild the kernel would call this program deleted.
         book: std::env::current_exe()?,
         port,
+        notes,
         token,
         slots: Arc::new(Semaphore::new(RUNS)),
         tracing: Arc::new(Semaphore::new(1)),
@@ -317,6 +320,7 @@ async fn page(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
         request.headers_mut().remove(condition);
     }
     let built = app.built.borrow().clone();
+    let path = request.uri().path().trim_start_matches('/').to_owned();
     let (mut head, body) = next.run(request).await.into_parts();
     let html = head
         .headers
@@ -338,6 +342,14 @@ async fn page(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
             HeaderValue::from_static("text/html; charset=utf-8"),
         );
         text = UNBUILT.into();
+    }
+    if app.notes
+        && let Some(notes) = aids::notes(&app.root, &path)
+        && let Some((before, after)) = text.split_once("<main id=\"book-text\" tabindex=\"-1\">")
+    {
+        text = format!(
+            "{before}<main id=\"book-text\" tabindex=\"-1\">\n<details class=\"notes\"><summary>Speaker's notes</summary>\n{notes}</details>\n{after}"
+        );
     }
     let (token, version, traced) = (&app.token, &built.version, &built.traced);
     let added = format!(
