@@ -47,7 +47,8 @@ verdict() { # WHAT MEASURED FLOOR 1|0
   printf '%-6s  %-74s %10s  floor %s\n' "$mark" "$1" "$2" "$3" >> "$work/verdicts"
 }
 median() { sort -n "$1" | awk '{a[NR]=$1} END {print (NR % 2) ? a[(NR+1)/2] : (a[NR/2]+a[NR/2+1])/2}'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
+# Of nothing, 0: whoever was not there to be compared with has not been beaten.
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", (b > 0) ? a / b : 0}'; }
 yes_or_no() { if [ "$1" = 1 ]; then echo yes; else echo no; fi; }
 at_least() { awk -v a="$1" -v b="$2" 'BEGIN {print (a >= b)}'; }
 build() { cargo build --quiet --profile production "${@/#/--package=}"; }

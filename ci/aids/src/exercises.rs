@@ -75,10 +75,10 @@ fn block(exercise: &Exercise) -> String {
     format!(
         "<div class=\"exercise\" data-exercise=\"{name}\">\n\n\
          ### {title}\n\n\
-         <p class=\"exercise-about\">{kind}, about {minutes} minutes</p>\n\n\
+         <p class=\"exercise-about\">{kind}, about {minutes} minutes, in <code>workshop/{name}/{file}</code></p>\n\n\
          {task}\n\n\
          ```console,check={name}\n\
-         $ cargo workshop start {name}     # workshop/{name}/{file}\n\
+         $ cargo workshop start {name}\n\
          $ cargo workshop check\n\
          ```\n\n\
          <details><summary>What the check says of it at first</summary>\n\n\
@@ -91,9 +91,8 @@ fn block(exercise: &Exercise) -> String {
 }
 
 fn table(all: &[Placed]) -> String {
-    let mut text = String::from(
-        "| chapter | exercise | | minutes |\n| --- | --- | --- | --- |\n",
-    );
+    let mut text =
+        String::from("| chapter | exercise | | minutes |\n| --- | --- | --- | --- |\n");
     let mut last = PathBuf::new();
     for Placed { exercise, chapter, title } in all {
         let of = match last == *chapter {
@@ -102,7 +101,10 @@ fn table(all: &[Placed]) -> String {
         };
         last.clone_from(chapter);
         let Exercise { name, title, minutes, .. } = exercise;
-        text += &format!("| {of} | `{name}`: {title} | {} | {minutes} |\n", exercise.kind.word());
+        text += &format!(
+            "| {of} | `{name}`: {title} | {} | {minutes} |\n",
+            exercise.kind.word()
+        );
     }
     text
 }

@@ -148,7 +148,9 @@ pub(crate) async fn command(
     };
     let event = match ended.await {
         Ok(ended) => over(&ended),
-        Err(error) => Event::Ended { ok: false, how: format!("not started: {error}"), ms: 0.0 },
+        Err(error) => {
+            Event::Ended { ok: false, how: format!("not started: {error}"), ms: 0.0 }
+        }
     };
     let _ = events.send(event).await;
 }

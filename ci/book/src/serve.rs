@@ -345,7 +345,8 @@ async fn page(State(app): State<Arc<App>>, mut request: Request, next: Next) -> 
     }
     if app.notes
         && let Some(notes) = aids::notes(&app.root, &path)
-        && let Some((before, after)) = text.split_once("<main id=\"book-text\" tabindex=\"-1\">")
+        && let Some((before, after)) =
+            text.split_once("<main id=\"book-text\" tabindex=\"-1\">")
     {
         text = format!(
             "{before}<main id=\"book-text\" tabindex=\"-1\">\n<details class=\"notes\"><summary>Speaker's notes</summary>\n{notes}</details>\n{after}"

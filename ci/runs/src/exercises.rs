@@ -135,7 +135,9 @@ pub fn load(root: &Path) -> Result<BTreeMap<String, Exercise>, Error> {
         if path.extension().is_some_and(|extension| extension == "md") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let parsed = match root.join("listings").join(&name).exists() {
-                true => Err("a listing has this name, and its crate would have the same".into()),
+                true => {
+                    Err("a listing has this name, and its crate would have the same".into())
+                }
                 false => parse(&name, &read(&path)?),
             };
             let exercise =
@@ -169,7 +171,9 @@ pub fn in_order(root: &Path) -> Result<Vec<Placed>, Error> {
                     placed.push(Placed { exercise, chapter, title });
                     continue;
                 }
-                None if seen.contains(name) => format!("the exercise {name} for the second time"),
+                None if seen.contains(name) => {
+                    format!("the exercise {name} for the second time")
+                }
                 None => format!("there is no exercise {name} in {FOLDER}"),
             };
             problems.push(Problem { file: file.clone(), line, what });
@@ -207,7 +211,10 @@ impl Exercise {
             text.push('\n');
         };
         let others = |lines: &[&str], add: &mut dyn FnMut(&str)| {
-            lines.iter().filter(|line| !includes::is_anchor(line)).for_each(|line| add(line));
+            lines
+                .iter()
+                .filter(|line| !includes::is_anchor(line))
+                .for_each(|line| add(line));
         };
         others(&lines[..start], &mut add);
         add(&format!("{margin}// EXERCISE: {}", self.title));
@@ -232,7 +239,9 @@ impl Exercise {
         let lines: Vec<&str> = source.lines().skip(start).take(end - start - 1).collect();
         let margin = margin(&lines);
         let lines = lines.iter().filter(|line| !includes::is_anchor(line));
-        Ok(lines.map(|line| line.strip_prefix(margin).unwrap_or(line).to_owned() + "\n").collect())
+        Ok(lines
+            .map(|line| line.strip_prefix(margin).unwrap_or(line).to_owned() + "\n")
+            .collect())
     }
 
     /// The file in the workspace, relative to its root.
@@ -241,8 +250,9 @@ impl Exercise {
     }
 
     fn ends(&self, source: &str) -> Result<(usize, usize), Error> {
-        includes::ends(source, &self.cut)
-            .map_err(|why| Error::new(format!("{}: {}: {why}", self.name, self.source().display())))
+        includes::ends(source, &self.cut).map_err(|why| {
+            Error::new(format!("{}: {}: {why}", self.name, self.source().display()))
+        })
     }
 }
 
@@ -281,15 +291,19 @@ fn parse(name: &str, text: &str) -> Result<Exercise, String> {
     let head = sections.next().ok_or("it begins with # and a title")?;
     let (fields, task) = head.body.split_once("\n\n").unwrap_or((head.body, ""));
     let field = |name: &str| {
-        let line = fields.lines().find_map(|line| line.strip_prefix(&format!("- {name}: ")));
-        line.map(str::trim).ok_or(format!("a line `- {name}: …` is missing below the title"))
+        let line =
+            fields.lines().find_map(|line| line.strip_prefix(&format!("- {name}: ")));
+        line.map(str::trim)
+            .ok_or(format!("a line `- {name}: …` is missing below the title"))
     };
     let kind = match field("kind")? {
         "fix" => Kind::Fix,
         "complete" => Kind::Complete,
         "write" => Kind::Write,
         "extend" => Kind::Extend,
-        other => return Err(format!("kind: fix, complete, write or extend, and not {other}")),
+        other => {
+            return Err(format!("kind: fix, complete, write or extend, and not {other}"));
+        }
     };
     let minutes = field("minutes")?.parse().map_err(|_| "minutes: a number")?;
     let file = Path::new(field("file")?);
@@ -360,8 +374,14 @@ mod tests {
         assert_eq!(exercise.hints, ["one", "two", "three"]);
         assert_eq!(exercise.wrong[0].name, "it says 2");
         for (broken, why) in [
-            (FILE.replace("- cut: c\n", ""), "a line `- cut: …` is missing below the title"),
-            (FILE.replace("kind: fix", "kind: mend"), "kind: fix, complete, write or extend, and not mend"),
+            (
+                FILE.replace("- cut: c\n", ""),
+                "a line `- cut: …` is missing below the title",
+            ),
+            (
+                FILE.replace("kind: fix", "kind: mend"),
+                "kind: fix, complete, write or extend, and not mend",
+            ),
             (FILE.replacen("## Hint\n\none\n\n", "", 1), "three hints, and not 2"),
             (FILE.replace("it says 1\n", ""), "starter: the check says something of it"),
         ] {
@@ -373,7 +393,9 @@ mod tests {
     fn the_answer_is_the_listing_and_the_starter_is_cut_into_it() {
         let exercise = parse("b", FILE).expect("it is");
         let around = |inside: &str| {
-            format!("fn f() {{\n    // EXERCISE: A title\n{inside}    // END OF EXERCISE\n}}\n")
+            format!(
+                "fn f() {{\n    // EXERCISE: A title\n{inside}    // END OF EXERCISE\n}}\n"
+            )
         };
         let with = |code| exercise.file_with(SOURCE, code).expect("the anchor is there");
         assert_eq!(with(None), around("    let x = 3;\n    g(x);\n"));

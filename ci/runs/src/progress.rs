@@ -128,6 +128,8 @@ mod tests {
         let read = Progress::read(root.path()).expect("less is enough");
         assert_eq!((read.state("a"), read.state("b")), (Some(State::Open), None));
         fs::write(file(root.path()), "current = 7\n").expect("room");
-        assert!(Progress::read(root.path()).unwrap_err().to_string().contains("progress.toml"));
+        assert!(
+            Progress::read(root.path()).unwrap_err().to_string().contains("progress.toml")
+        );
     }
 }

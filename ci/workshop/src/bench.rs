@@ -13,8 +13,8 @@ use std::time::Duration;
 use conformance::{Model, end_tree, rows};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use runs::exercises::Exercise;
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use trace::Sources;
 use trace::tracer::{self, Tracer};
 
@@ -65,7 +65,8 @@ impl Bench<'_> {
         let messages = String::from_utf8_lossy(&output.stdout);
         let program = |line: &str| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            let is_it = message["target"]["name"] == bin && message["executable"].is_string();
+            let is_it =
+                message["target"]["name"] == bin && message["executable"].is_string();
             message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
         };
         let built = messages.lines().find_map(program);
@@ -123,7 +124,10 @@ impl Bench<'_> {
         })?;
         let Some((outcome, looked_at)) = asked else {
             ran.ends_well()?;
-            return fails(format!("it does not say where it listens\n{}{}", ran.out, ran.said));
+            return fails(format!(
+                "it does not say where it listens\n{}{}",
+                ran.out, ran.said
+            ));
         };
         (ran.asked, ran.looked_at) = (outcome, looked_at);
         Ok(ran)
@@ -139,7 +143,10 @@ impl Bench<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut tracer = Tracer::start(command)
             .map_err(|error| Fault::Skipped(tracer::refused(&error)))?;
-        tracer.name_lines_in(Sources { root: self.desk.folder.clone(), folder: PathBuf::new() });
+        tracer.name_lines_in(Sources {
+            root: self.desk.folder.clone(),
+            folder: PathBuf::new(),
+        });
         tracer.at_most(CALLS);
         let first = tracer.child().id();
         let clock = Clock { zero: tracer.zero(), first };
@@ -187,7 +194,8 @@ impl Bench<'_> {
     pub fn row(&self, bin: &str, number: u8, traits: fn(Model) -> Model) -> Checked {
         let program = self.build(bin)?;
         // A model has its names for ever, and there are few of them.
-        let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let leak =
+            |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let program = leak(&program.to_string_lossy());
         conformance::be_hasty();
         let scratch = self.desk.target.join("tmp");
@@ -195,7 +203,9 @@ impl Bench<'_> {
         let row = rows::row_number(number).map_err(Fault::Trouble)?;
         match rows::try_row(&traits(model), number) {
             Ok(_) => Ok(()),
-            Err(why) => fails(format!("row {number} of the fault table ({}):\n{why}", row.fault)),
+            Err(why) => {
+                fails(format!("row {number} of the fault table ({}):\n{why}", row.fault))
+            }
         }
     }
 
@@ -231,7 +241,8 @@ impl Bench<'_> {
 
     /// The tests below an answer are to be those of the listing.
     pub fn tests_are_whole(&self) -> Checked {
-        let of = |text: &str| text.split_once("#[cfg(test)]").map(|(_, tests)| tests.to_owned());
+        let of =
+            |text: &str| text.split_once("#[cfg(test)]").map(|(_, tests)| tests.to_owned());
         let read = |path: &Path| crate::desk::read(path).map_err(Fault::Trouble);
         let mine = read(&self.desk.file_of(self.exercise))?;
         let source = read(&self.desk.root.join(self.exercise.source()))?;
@@ -244,7 +255,14 @@ impl Bench<'_> {
     /// The program that the exercise is a part of.
     pub fn program(&self) -> String {
         let stem = self.exercise.file.strip_prefix("src/bin").ok();
-        let stem = stem.and_then(|file| file.with_extension("").components().next()?.as_os_str().to_str().map(str::to_owned));
+        let stem = stem.and_then(|file| {
+            file.with_extension("")
+                .components()
+                .next()?
+                .as_os_str()
+                .to_str()
+                .map(str::to_owned)
+        });
         stem.unwrap_or_else(|| self.exercise.listing.clone())
     }
 
@@ -341,8 +359,8 @@ fn failed_tests(out: &str) -> String {
         return format!("a test does not end within {seconds} s: {test}");
     }
     let parts = out.split("\nfailures:\n").nth(1).unwrap_or(out);
-    let lines = parts.lines().filter(|line| {
-        !line.starts_with("note: run with") && !line.trim().is_empty()
-    });
+    let lines = parts
+        .lines()
+        .filter(|line| !line.starts_with("note: run with") && !line.trim().is_empty());
     lines.take(40).collect::<Vec<_>>().join("\n")
 }

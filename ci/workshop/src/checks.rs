@@ -119,8 +119,10 @@ mod tests {
     #[test]
     fn each_exercise_has_a_check_and_each_check_an_exercise() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut exercises: Vec<String> =
-            runs::exercises::load(&root).expect("they are well written").into_keys().collect();
+        let mut exercises: Vec<String> = runs::exercises::load(&root)
+            .expect("they are well written")
+            .into_keys()
+            .collect();
         let mut checks: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
         checks.sort_unstable();
         exercises.sort_unstable();

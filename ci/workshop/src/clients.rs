@@ -60,7 +60,9 @@ impl Client {
                     let seconds = PATIENCE.as_secs();
                     return fails(self.so_far(&format!("nothing comes for {seconds} s")));
                 }
-                Err(error) => return fails(self.so_far(&format!("the connection: {error}"))),
+                Err(error) => {
+                    return fails(self.so_far(&format!("the connection: {error}")));
+                }
             }
         }
     }

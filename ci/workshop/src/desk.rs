@@ -60,7 +60,8 @@ impl Desk {
         let here = self.crate_of(exercise);
         if !here.join("Cargo.toml").is_file() {
             let listing = self.root.join("listings").join(&exercise.listing);
-            copy(&listing, &here).map_err(|error| format!("{}: {error}", here.display()))?;
+            copy(&listing, &here)
+                .map_err(|error| format!("{}: {error}", here.display()))?;
             let manifest = self.manifest(exercise, &listing)?;
             write(&here.join("Cargo.toml"), &manifest)?;
         }
@@ -92,7 +93,8 @@ impl Desk {
     /// where it builds.
     fn tie_together(&self) -> Result<(), String> {
         let entries = fs::read_dir(&self.folder).map_err(|error| error.to_string())?;
-        let crates = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").is_file());
+        let crates =
+            entries.flatten().filter(|entry| entry.path().join("Cargo.toml").is_file());
         let mut members: Vec<String> =
             crates.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         members.sort();
@@ -129,7 +131,8 @@ impl Desk {
         let package = manifest.get_mut("package").and_then(Value::as_table_mut);
         let package = package.ok_or("a listing is a package")?;
         package.remove("metadata");
-        let inherited = |key: &str| root.get("workspace")?.get("package")?.get(key).cloned();
+        let inherited =
+            |key: &str| root.get("workspace")?.get("package")?.get(key).cloned();
         for (key, value) in package.iter_mut() {
             if is_inherited(value)
                 && let Some(known) = inherited(key)
@@ -159,7 +162,8 @@ impl Desk {
 
     /// What is inherited of dependencies, in every table of them.
     fn write_out(&self, manifest: &mut Table, root: &Table) {
-        let known = root.get("workspace").and_then(|workspace| workspace.get("dependencies"));
+        let known =
+            root.get("workspace").and_then(|workspace| workspace.get("dependencies"));
         let up = relative(&self.folder.join("a crate"), &self.root);
         let resolve = |dependencies: &mut Value| {
             for (name, value) in dependencies.as_table_mut().into_iter().flatten() {
@@ -175,8 +179,12 @@ impl Desk {
                     *path = up.join(&*path).display().to_string();
                 }
                 if let Some(more) = value.get("features").and_then(Value::as_array) {
-                    let features = whole.entry("features").or_insert(Value::Array(Vec::new()));
-                    features.as_array_mut().into_iter().for_each(|all| all.extend(more.clone()));
+                    let features =
+                        whole.entry("features").or_insert(Value::Array(Vec::new()));
+                    features
+                        .as_array_mut()
+                        .into_iter()
+                        .for_each(|all| all.extend(more.clone()));
                 }
                 *value = whole.into();
             }
@@ -203,7 +211,9 @@ pub fn relative(from: &Path, to: &Path) -> PathBuf {
     let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(shared).map(|_| Path::new(".."));
     let down = to.components().skip(shared);
-    up.map(Path::to_path_buf).chain(down.map(|part| PathBuf::from(part.as_os_str()))).collect()
+    up.map(Path::to_path_buf)
+        .chain(down.map(|part| PathBuf::from(part.as_os_str())))
+        .collect()
 }
 
 /// A listing's files, without the lines that mark excerpts.

@@ -119,7 +119,7 @@ mod program {
         let mut session = Session::open(root)?;
         match verb {
             Verb::Start { name } => good(session.start(name.as_deref())),
-            Verb::Next => good(session.next()),
+            Verb::Next => good(session.go_on()),
             Verb::Task { name } => {
                 let name = match name {
                     Some(name) => name,
@@ -133,7 +133,9 @@ mod program {
             }
             Verb::Run { args } => session.run(&args).map(|good| (String::new(), good)),
             Verb::Hint { name } => good(session.hint(name.as_deref())),
-            Verb::Solution { name, anyway } => good(session.solution(name.as_deref(), anyway)),
+            Verb::Solution { name, anyway } => {
+                good(session.solution(name.as_deref(), anyway))
+            }
             Verb::Reset { name } => good(session.reset(name.as_deref())),
             Verb::List => Ok((session.list(), true)),
             Verb::Watch => watch::watch(&mut session).map(|()| (String::new(), true)),
@@ -153,19 +155,26 @@ mod program {
     }
 
     /// The exercises of these names; all, or `otherwise`, if none is named.
-    fn chosen(root: &Path, names: &[String], otherwise: &[&str]) -> Result<Vec<Exercise>, String> {
+    fn chosen(
+        root: &Path,
+        names: &[String],
+        otherwise: &[&str],
+    ) -> Result<Vec<Exercise>, String> {
         let all = exercises::in_order(root).map_err(|error| error.to_string())?;
         let wanted: Vec<&str> = match names {
             [] => otherwise.to_vec(),
             names => names.iter().map(String::as_str).collect(),
         };
-        if let Some(unknown) =
-            wanted.iter().find(|name| !all.iter().any(|placed| placed.exercise.name == **name))
+        if let Some(unknown) = wanted
+            .iter()
+            .find(|name| !all.iter().any(|placed| placed.exercise.name == **name))
         {
             return Err(format!("there is no exercise {unknown}"));
         }
         let all = all.into_iter().map(|placed| placed.exercise);
-        Ok(all.filter(|one| wanted.is_empty() || wanted.contains(&one.name.as_str())).collect())
+        Ok(all
+            .filter(|one| wanted.is_empty() || wanted.contains(&one.name.as_str()))
+            .collect())
     }
 
     fn proved(root: &Path, names: &[String]) -> Result<(String, bool), String> {
@@ -176,7 +185,9 @@ mod program {
     }
 
     fn preflight(root: &Path, names: &[String]) -> Result<(String, bool), String> {
-        println!("looking; the first time this builds what exercises stand on, which takes some minutes");
+        println!(
+            "looking; the first time this builds what exercises stand on, which takes some minutes"
+        );
         let found = room::preflight(root, &chosen(root, names, &TRIED)?);
         let lines = found.lines.join("\n");
         let end = match found.to_do {

@@ -31,7 +31,9 @@ pub fn prove(root: &Path, exercises: &[Exercise]) -> Proof {
             let (next, proof) = (&next, &proof);
             scope.spawn(move || {
                 let desk = Desk::for_proof(root, number);
-                while let Some(exercise) = exercises.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(exercise) =
+                    exercises.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let begun = Instant::now();
                     let one = prove_one(&desk, exercise);
                     let mut all = proof.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +113,11 @@ mod tests {
 
     #[test]
     fn an_attempt_is_to_fail_for_its_reason() {
-        let says = |says: &str| Attempt { name: "x".into(), code: String::new(), says: says.into() };
+        let says = |says: &str| Attempt {
+            name: "x".into(),
+            code: String::new(),
+            says: says.into(),
+        };
         let fails = |why: &str| Err(Fault::Fails(why.into()));
         let waits = says("it waits in read\nnowhere else");
         let why = "it waits in read (a.rs:7); it is to wait in poll and nowhere else";

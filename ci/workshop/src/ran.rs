@@ -118,7 +118,10 @@ impl Ran {
                 words.ends_with(&wanted_words)
             };
             if !rest.any(is_it) {
-                return fails(format!("it does not print: {wanted}\nit prints:\n{}", self.out));
+                return fails(format!(
+                    "it does not print: {wanted}\nit prints:\n{}",
+                    self.out
+                ));
             }
         }
         Ok(())
@@ -197,7 +200,9 @@ impl Ran {
             Some(call) => {
                 let count = self.count(name);
                 let place = place(call);
-                fails(format!("{count} times it calls {place}, and {times} are enough: {why}"))
+                fails(format!(
+                    "{count} times it calls {place}, and {times} are enough: {why}"
+                ))
             }
         }
     }
@@ -243,7 +248,10 @@ impl Ran {
             None => Ok(()),
             Some(call) => {
                 let count = self.calls().filter(end).count();
-                fails(format!("{count} times it is told by {} that a client is gone", place(call)))
+                fails(format!(
+                    "{count} times it is told by {} that a client is gone",
+                    place(call)
+                ))
             }
         }
     }
@@ -251,8 +259,15 @@ impl Ran {
     /// A wait that ends and after which nothing is done, again and again.
     pub fn does_not_spin(&self) -> Checked {
         const WAITS: [&str; 9] = [
-            "select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-            "io_getevents", "clock_nanosleep",
+            "select",
+            "pselect6",
+            "poll",
+            "ppoll",
+            "epoll_wait",
+            "epoll_pwait",
+            "epoll_pwait2",
+            "io_getevents",
+            "clock_nanosleep",
         ];
         let mut row = 0;
         for call in self.calls() {
@@ -277,7 +292,8 @@ fn waits(call: &Call) -> bool {
 /// A call, and the line that makes it.
 pub fn place(call: &Call) -> String {
     let name = &call.name;
-    let line = call.at.as_ref().map(|at| at.split_once('/').map_or(at.as_str(), |(_, at)| at));
+    let line =
+        call.at.as_ref().map(|at| at.split_once('/').map_or(at.as_str(), |(_, at)| at));
     match line {
         Some(line) => format!("{name} ({line})"),
         None => name.clone(),
@@ -295,7 +311,14 @@ mod tests {
 
     fn call(name: &str, slept: u64, result: i64) -> Call {
         let at = Some(format!("x/src/{name}.rs:7"));
-        Call { name: name.into(), slept, result: Some(result), at, end: 1000.0, ..Call::default() }
+        Call {
+            name: name.into(),
+            slept,
+            result: Some(result),
+            at,
+            end: 1000.0,
+            ..Call::default()
+        }
     }
 
     fn ran(calls: Vec<Call>) -> Ran {
@@ -324,34 +347,53 @@ mod tests {
         assert_eq!(said(ran.waits_only_in(&["poll"])), why);
         assert_eq!(said(ran.waits_only_in(&["poll", "recvfrom"])), "");
         assert_eq!(said(ran.waits_in("read")), "it never waits in read");
-        assert_eq!(said(ran.never_calls(&["read"], "no")), "it calls read (src/read.rs:7): no");
-        assert!(said(ran.calls_at_most("read", 0, "")).starts_with("1 times it calls read"));
+        assert_eq!(
+            said(ran.never_calls(&["read"], "no")),
+            "it calls read (src/read.rs:7): no"
+        );
+        assert!(
+            said(ran.calls_at_most("read", 0, "")).starts_with("1 times it calls read")
+        );
     }
 
     #[test]
     fn who_does_nothing_between_two_waits_spins() {
         let wait = || call("epoll_wait", 0, 1);
-        assert!(said(ran((0..21).map(|_| wait()).collect()).does_not_spin()).starts_with("it spins: 21"));
+        assert!(
+            said(ran((0..21).map(|_| wait()).collect()).does_not_spin())
+                .starts_with("it spins: 21")
+        );
         let work = (0..40).flat_map(|_| [wait(), call("recvfrom", 0, 1)]).collect();
         assert_eq!(said(ran(work).does_not_spin()), "");
         let vain = (0..3).map(|_| call("recvfrom", 0, EAGAIN)).collect();
         let why = said(ran(vain).in_vain_at_most(&["recvfrom"], 2, "nobody has said so"));
-        assert_eq!(why, "3 times it is told EAGAIN by recvfrom (src/recvfrom.rs:7): nobody has said so");
+        assert_eq!(
+            why,
+            "3 times it is told EAGAIN by recvfrom (src/recvfrom.rs:7): nobody has said so"
+        );
     }
 
     #[test]
     fn lines_are_wanted_in_their_order() {
         let ran = ran(Vec::new());
         assert_eq!(said(ran.prints(&["one 1", "two 2"])), "");
-        assert!(said(ran.prints(&["two 2", "one 1"])).starts_with("it does not print: one 1"));
+        assert!(
+            said(ran.prints(&["two 2", "one 1"])).starts_with("it does not print: one 1")
+        );
     }
 
     #[test]
     fn who_is_killed_has_stood_somewhere() {
         let mut ran = ran(vec![Call { result: None, ..call("futex", 1, 0) }]);
         ran.killed = Some(Why::Time(9));
-        assert_eq!(said(ran.ends_well()), "after 9 s it still runs, and is in futex (src/futex.rs:7)");
+        assert_eq!(
+            said(ran.ends_well()),
+            "after 9 s it still runs, and is in futex (src/futex.rs:7)"
+        );
         ran.killed = Some(Why::Calls(1));
-        assert_eq!(said(ran.ends_well()), "it spins: it was ended after 1 calls, 1 times futex (src/futex.rs:7)");
+        assert_eq!(
+            said(ran.ends_well()),
+            "it spins: it was ended after 1 calls, 1 times futex (src/futex.rs:7)"
+        );
     }
 }

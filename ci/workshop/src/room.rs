@@ -46,12 +46,19 @@ pub fn preflight(root: &Path, exercises: &[Exercise]) -> Found {
     let offline = cargo(root, &["fetch", "--offline", "--locked"]);
     match offline {
         Ok(()) => found.add("yes", "all dependencies are here: nothing needs the network"),
-        Err(_) => found.add("no", "dependencies are missing: run cargo fetch while there is a network"),
+        Err(_) => found.add(
+            "no",
+            "dependencies are missing: run cargo fetch while there is a network",
+        ),
     }
     match statvfs(root) {
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;
-            let what = format!("{} GiB free on the disk, of {} that are wanted", free >> 30, ROOM >> 30);
+            let what = format!(
+                "{} GiB free on the disk, of {} that are wanted",
+                free >> 30,
+                ROOM >> 30
+            );
             found.add(if free >= ROOM { "yes" } else { "no" }, &what);
         }
         Err(error) => found.add("no", &format!("the disk: {error}")),
@@ -61,10 +68,14 @@ pub fn preflight(root: &Path, exercises: &[Exercise]) -> Found {
         let desk = Desk::of_learner(root);
         let desk = Desk { folder: root.join("target/workshop-preflight"), ..desk };
         let outcome = desk.put(exercise, None).map_err(crate::Fault::Trouble);
-        let outcome = outcome.and_then(|()| checks::check(&Bench { desk: &desk, exercise }));
+        let outcome =
+            outcome.and_then(|()| checks::check(&Bench { desk: &desk, exercise }));
         let seconds = begun.elapsed().as_secs_f64();
         match outcome {
-            Ok(()) => found.add("yes", &format!("{}: built and checked in {seconds:.0} s", exercise.name)),
+            Ok(()) => found.add(
+                "yes",
+                &format!("{}: built and checked in {seconds:.0} s", exercise.name),
+            ),
             Err(fault) => found.add("no", &format!("{}: {fault:?}", exercise.name)),
         }
     }
@@ -74,7 +85,8 @@ pub fn preflight(root: &Path, exercises: &[Exercise]) -> Found {
 
 fn cargo(root: &Path, words: &[&str]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo).args(words).current_dir(root).stdin(Stdio::null()).output();
+    let output =
+        Command::new(cargo).args(words).current_dir(root).stdin(Stdio::null()).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {

@@ -44,7 +44,9 @@ impl Session {
     /// An exercise by its name, by its chapter's (the first of it), or the one that is worked on.
     fn find(&self, name: Option<&str>) -> Result<&Placed, String> {
         let Some(name) = name.or(self.progress.current.as_deref()) else {
-            return Err("no exercise was begun; cargo workshop start begins the first".into());
+            return Err(
+                "no exercise was begun; cargo workshop start begins the first".into()
+            );
         };
         let chapter = Path::new(name).with_extension("md");
         let found = self.all.iter().find(|placed| placed.exercise.name == name);
@@ -56,13 +58,14 @@ impl Session {
     /// Begins an exercise, or goes on with it: the first, if none is named.
     pub fn start(&mut self, name: Option<&str>) -> Said {
         let first = self.all.first().map(|placed| placed.exercise.name.clone());
-        let first = name.map(str::to_owned).or_else(|| self.progress.current.clone()).or(first);
+        let first =
+            name.map(str::to_owned).or_else(|| self.progress.current.clone()).or(first);
         let name = self.find(first.as_deref())?.exercise.name.clone();
         self.begin(&name)
     }
 
     /// Goes on to the next one that is not passed.
-    pub fn next(&mut self) -> Said {
+    pub fn go_on(&mut self) -> Said {
         let here = self.find(None)?.exercise.name.clone();
         let at = self.all.iter().position(|placed| placed.exercise.name == here);
         let (before, after) = self.all.split_at(at.map_or(0, |at| at + 1));
@@ -99,7 +102,10 @@ impl Session {
         let chapter = format!("{title} (src/{})", chapter.display());
         let task = plain(&exercise.task);
         // A program that is a server wants to know what to serve.
-        let args = match exercise.file.starts_with("src/bin") { true => "", false => " -- …" };
+        let args = match exercise.file.starts_with("src/bin") {
+            true => "",
+            false => " -- …",
+        };
         Ok(format!(
             "{}: {} ({kind}, about {minutes} minutes)\nfrom {chapter}\n\n{task}\n\nIts file:  {file}{at}\nTry it:    cargo workshop run{args}\nThen:      cargo workshop check     (or watch; hint, solution, reset, next)\n",
             exercise.name, exercise.title
@@ -123,7 +129,9 @@ impl Session {
             Ok(()) => {
                 self.progress.of(&name).state = State::Passed;
                 self.save()?;
-                let said = format!("{name}: passed\n\ncargo workshop next goes on; solution shows how the book does it.\n");
+                let said = format!(
+                    "{name}: passed\n\ncargo workshop next goes on; solution shows how the book does it.\n"
+                );
                 Ok(Outcome { passed: true, said })
             }
             Err(Fault::Fails(why)) => {
@@ -131,10 +139,15 @@ impl Session {
                 Ok(Outcome { passed: false, said })
             }
             Err(Fault::Skipped(why)) => {
-                let said = format!("{name}: cannot be checked on this machine\n\n{}", indented(&why));
+                let said = format!(
+                    "{name}: cannot be checked on this machine\n\n{}",
+                    indented(&why)
+                );
                 Ok(Outcome { passed: false, said })
             }
-            Err(Fault::Trouble(why)) => Err(format!("{name}: the check itself fails: {why}")),
+            Err(Fault::Trouble(why)) => {
+                Err(format!("{name}: the check itself fails: {why}"))
+            }
         }
     }
 
@@ -145,8 +158,14 @@ impl Session {
     pub fn run(&self, args: &[String]) -> Result<bool, String> {
         let Placed { exercise, .. } = self.find(None)?;
         let bench = Bench { desk: &self.desk, exercise };
-        let status = bench.command("run").args(["--quiet", "--bin", &bench.program(), "--"]).args(args).status();
-        status.map(|status| status.success()).map_err(|error| format!("cannot run cargo: {error}"))
+        let status = bench
+            .command("run")
+            .args(["--quiet", "--bin", &bench.program(), "--"])
+            .args(args)
+            .status();
+        status
+            .map(|status| status.success())
+            .map_err(|error| format!("cannot run cargo: {error}"))
     }
 
     /// One hint more, up to three; those before are said again.
@@ -168,7 +187,9 @@ impl Session {
         let Placed { exercise, .. } = self.find(name)?;
         let name = &exercise.name;
         if !anyway && self.progress.state(name) != Some(State::Passed) {
-            return Err(format!("{name} is not passed yet; --anyway shows the solution all the same"));
+            return Err(format!(
+                "{name} is not passed yet; --anyway shows the solution all the same"
+            ));
         }
         let source = crate::desk::read(&self.desk.root.join(exercise.source()))?;
         let answer = exercise.answer(&source).map_err(|error| error.to_string())?;
@@ -215,13 +236,19 @@ impl Session {
             let state = self.progress.state(name).map_or("", State::word);
             let here = if self.progress.current.as_ref() == Some(name) { ">" } else { " " };
             let (kind, minutes) = (exercise.kind.word(), exercise.minutes);
-            text += &format!("{here} {name:<20} {state:<8} {kind:<9} {minutes:>3} min  {}\n", exercise.title);
+            text += &format!(
+                "{here} {name:<20} {state:<8} {kind:<9} {minutes:>3} min  {}\n",
+                exercise.title
+            );
         }
         let passed = self.all.iter().filter(|placed| {
             self.progress.state(&placed.exercise.name) == Some(State::Passed)
         });
         let (passed, all) = (passed.count(), self.all.len());
-        format!("{}\n\n{passed} of {all} are passed.\n", text.trim_start_matches('\n').trim_end())
+        format!(
+            "{}\n\n{passed} of {all} are passed.\n",
+            text.trim_start_matches('\n').trim_end()
+        )
     }
 
     /// The crate of the exercise that is worked on, and its name.

@@ -31,7 +31,7 @@ pub fn watch(session: &mut Session) -> Result<(), String> {
     let _raw = RawMode::enter();
     // It ends with the process: a read cannot be called back.
     thread::spawn(move || {
-        for byte in io::stdin().bytes() {
+        for byte in io::stdin().lock().bytes() {
             match byte {
                 Ok(byte) if keys.send(Event::Key(byte)).is_ok() => {}
                 _ => break,
@@ -49,7 +49,7 @@ pub fn watch(session: &mut Session) -> Result<(), String> {
             Event::Key(b'h') => say(&session.hint(None)?),
             Event::Key(b'l') => say(&session.list()),
             Event::Key(b'n') => {
-                say(&session.next()?);
+                say(&session.go_on()?);
                 watcher = watched(session, &sender)?;
                 check(session)?;
             }
@@ -90,15 +90,19 @@ fn next(events: &Receiver<Event>) -> Event {
 }
 
 /// Tells of each change in the sources of the exercise that is worked on.
-fn watched(session: &Session, sender: &Sender<Event>) -> Result<RecommendedWatcher, String> {
+fn watched(
+    session: &Session,
+    sender: &Sender<Event>,
+) -> Result<RecommendedWatcher, String> {
     let (_, folder) = session.current()?;
     let saved = sender.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            let _ = saved.send(Event::Saved);
-        }
-    })
-    .map_err(|error| error.to_string())?;
+    let mut watcher =
+        notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+                let _ = saved.send(Event::Saved);
+            }
+        })
+        .map_err(|error| error.to_string())?;
     let begun = watcher.watch(&folder.join("src"), RecursiveMode::Recursive);
     begun.map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(watcher)

@@ -43,7 +43,11 @@ mod tests {
 
     #[test]
     fn paragraphs_are_wrapped_and_code_is_not() {
-        let text = format!("{} [here](poll.md#a).\n\n```rust\n{}\n```", "word ".repeat(25), "x".repeat(100));
+        let text = format!(
+            "{} [here](poll.md#a).\n\n```rust\n{}\n```",
+            "word ".repeat(25),
+            "x".repeat(100)
+        );
         let plain = plain(&text);
         assert!(plain.contains("here (poll.md)."));
         assert!(plain.lines().take(2).all(|line| line.len() <= WIDTH));

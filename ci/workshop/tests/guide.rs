@@ -51,7 +51,10 @@ fn each_program_that_is_to_be_shown_is_there() {
 fn each_exercise_that_is_named_is_there_and_each_chapter_with_one_has_notes() {
     let all = runs::exercises::in_order(&root()).expect("they are well written");
     let names: BTreeSet<&str> = all.iter().map(|one| one.exercise.name.as_str()).collect();
-    let named = Regex::new(r"`(?:checkpoint |cargo workshop (?:checkpoint|preflight) )?([a-z]+-[a-z-]+)`").unwrap();
+    let named = Regex::new(
+        r"`(?:checkpoint |cargo workshop (?:checkpoint|preflight) )?([a-z]+-[a-z-]+)`",
+    )
+    .unwrap();
     // What else has a hyphen, and stands in the same marks.
     let mut others: BTreeSet<String> = BTreeSet::new();
     for listing in fs::read_dir(root().join("listings")).expect("listings") {
@@ -71,7 +74,12 @@ fn each_exercise_that_is_named_is_there_and_each_chapter_with_one_has_notes() {
         let notes = root().join("src").join(one.chapter.with_extension("notes.md"));
         assert!(notes.is_file(), "{} has none", one.chapter.display());
         let text = fs::read_to_string(&notes).expect("text");
-        assert!(text.contains(&one.exercise.name), "{}: {}", notes.display(), one.exercise.name);
+        assert!(
+            text.contains(&one.exercise.name),
+            "{}: {}",
+            notes.display(),
+            one.exercise.name
+        );
     }
 }
 

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 /// A book whose parts are those of this one, with a learner's folder of its own.
 fn book() -> TempDir {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("here");
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("here");
     let book = tempfile::tempdir().expect("a folder");
     for part in ["src", "listings", "ci", "Cargo.toml", "Cargo.lock", "book.toml"] {
         symlink(root.join(part), book.path().join(part)).expect("a link");
@@ -27,7 +28,12 @@ fn say(book: &TempDir, words: &[&str]) -> Output {
 fn good(book: &TempDir, words: &[&str]) -> String {
     let output = say(book, words);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{words:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{words:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -45,7 +51,10 @@ fn file(book: &TempDir) -> PathBuf {
 fn a_learner_begins_asks_begins_again_and_loses_nothing() {
     let book = book();
     assert!(refused(&book, &["check"]).contains("no exercise was begun"));
-    assert!(refused(&book, &["start", "poll-three"]).contains("there is no exercise and no chapter"));
+    assert!(
+        refused(&book, &["start", "poll-three"])
+            .contains("there is no exercise and no chapter")
+    );
 
     // By its chapter.
     let task = good(&book, &["start", "poll"]);
@@ -53,8 +62,12 @@ fn a_learner_begins_asks_begins_again_and_loses_nothing() {
     assert!(task.contains("workshop/poll-two/src/bin/poll-two.rs:"), "{task}");
     let starter = fs::read_to_string(file(&book)).expect("it is there");
     assert!(starter.contains("// EXERCISE") && !starter.contains("ANCHOR"), "{starter}");
-    let manifest = fs::read_to_string(book.path().join("workshop/poll-two/Cargo.toml")).expect("it is there");
-    assert!(manifest.contains("name = \"poll-two\"") && !manifest.contains("workspace = true"), "{manifest}");
+    let manifest = fs::read_to_string(book.path().join("workshop/poll-two/Cargo.toml"))
+        .expect("it is there");
+    assert!(
+        manifest.contains("name = \"poll-two\"") && !manifest.contains("workspace = true"),
+        "{manifest}"
+    );
     assert!(manifest.contains("../../listings/select-loop"), "{manifest}");
 
     // Hints come one after another, and no more than three.
@@ -71,7 +84,10 @@ fn a_learner_begins_asks_begins_again_and_loses_nothing() {
     assert!(good(&book, &["start", "poll-two"]).starts_with("poll-two"));
     assert!(fs::read_to_string(file(&book)).expect("it is there").ends_with("// mine\n"));
     let reset = good(&book, &["reset"]);
-    assert!(reset.starts_with("What was there is in workshop/kept/poll-two-1 now."), "{reset}");
+    assert!(
+        reset.starts_with("What was there is in workshop/kept/poll-two-1 now."),
+        "{reset}"
+    );
     let kept = book.path().join("workshop/kept/poll-two-1/src/bin/poll-two.rs");
     assert!(fs::read_to_string(kept).expect("it is kept").ends_with("// mine\n"));
     assert_eq!(fs::read_to_string(file(&book)).expect("it is there"), starter);
@@ -82,9 +98,15 @@ fn a_learner_begins_asks_begins_again_and_loses_nothing() {
     let here = good(&book, &["checkpoint", "poll-retire"]);
     assert!(here.contains("workshop/kept/poll-retire-1"), "{here}");
     let list = good(&book, &["list"]);
-    let line = |name: &str| list.lines().find(|line| line.contains(name)).expect("it is listed").to_owned();
-    assert!(line("poll-two ").contains("skipped") && line("> poll-retire").contains("open"), "{list}");
-    let progress = fs::read_to_string(book.path().join("workshop/progress.toml")).expect("a file");
+    let line = |name: &str| {
+        list.lines().find(|line| line.contains(name)).expect("it is listed").to_owned()
+    };
+    assert!(
+        line("poll-two ").contains("skipped") && line("> poll-retire").contains("open"),
+        "{list}"
+    );
+    let progress =
+        fs::read_to_string(book.path().join("workshop/progress.toml")).expect("a file");
     assert!(progress.contains("current = \"poll-retire\""), "{progress}");
 }
 

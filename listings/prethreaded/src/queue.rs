@@ -132,7 +132,10 @@ mod tests {
                 scope.spawn(|| {
                     let taken = std::iter::from_fn(|| queue.pop()).count();
                     let is_over = over.load(Ordering::SeqCst);
-                    assert!(is_over, "a thread is told that the queue is closed, and it is not");
+                    assert!(
+                        is_over,
+                        "a thread is told that the queue is closed, and it is not"
+                    );
                     taken
                 })
             });

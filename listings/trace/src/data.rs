@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn to_wait_is_neither_to_run_nor_to_queue_nor_to_be_stopped_by_us() {
-        let call = Call { ran: 20.0, queued: 30.0, slept: 1, ..call("read", 0.0, 100.0, None) };
+        let call =
+            Call { ran: 20.0, queued: 30.0, slept: 1, ..call("read", 0.0, 100.0, None) };
         assert_eq!(call.waited(), 50.0);
         let awake = Call { slept: 0, ..call.clone() };
         assert_eq!(awake.waited(), 0.0, "it was our turn to be slow");

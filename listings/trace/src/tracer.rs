@@ -198,7 +198,13 @@ impl Tracer {
         }
         let accepted = by_calls + by_rings;
         let too_many = self.calls > self.most;
-        Ok(Seen { lanes, accepted, no_operations: why.map(str::to_owned), status, too_many })
+        Ok(Seen {
+            lanes,
+            accepted,
+            no_operations: why.map(str::to_owned),
+            status,
+            too_many,
+        })
     }
 
     /// Kills all of it. That they are gone is heard like anything else.

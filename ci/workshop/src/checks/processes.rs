@@ -52,7 +52,11 @@ pub fn iterative_deadline(bench: &Bench) -> Checked {
         Ok(())
     })?;
     ran.lives()?;
-    ran.in_vain_at_most(&["recvfrom"], 20, "it spins; it is to wait until something comes")?;
+    ran.in_vain_at_most(
+        &["recvfrom"],
+        20,
+        "it spins; it is to wait until something comes",
+    )?;
     ran.asked.clone()?;
     bench.row("iterative", 12, iterative)
 }
@@ -81,7 +85,9 @@ pub fn forking_close(bench: &Bench) -> Checked {
         same(&client.ask("/small.txt")?, SMALL)?;
         match client.is_at_its_end() {
             true => drop(silent),
-            false => return fails("a client has its response, and the connection is still open"),
+            false => {
+                return fails("a client has its response, and the connection is still open");
+            }
         }
         Ok(())
     })?;
@@ -103,7 +109,9 @@ pub fn clone_pipe(bench: &Bench) -> Checked {
         ran.lanes.iter().skip(1).flat_map(|lane| &lane.calls).any(|call| call.name == name)
     };
     if !written("write") {
-        return fails("nothing comes through the pipe: the child writes what it has counted");
+        return fails(
+            "nothing comes through the pipe: the child writes what it has counted",
+        );
     }
     ran.prints(&["the maker sees 0 100"])
 }

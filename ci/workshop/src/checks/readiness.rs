@@ -119,7 +119,9 @@ pub fn select_refill(bench: &Bench) -> Checked {
     ran.prints(&["A B", "B says: hello", "and later: A B", "A says: and me"])?;
     let asked: usize = SELECT.iter().map(|name| ran.count(name)).sum();
     if asked < 2 {
-        return fails(format!("select is called {asked} time: the kernel was not asked again"));
+        return fails(format!(
+            "select is called {asked} time: the kernel was not asked again"
+        ));
     }
     ran.waits_only_in(&["select", "pselect6", "futex"])
 }
@@ -168,20 +170,21 @@ pub fn poll_retire(bench: &Bench) -> Checked {
 }
 
 pub fn epoll_serve(bench: &Bench) -> Checked {
-    let ran = bench.serve("bare", &["127.0.0.1:0"], |&Server { address: server, .. }| {
-        let mut clients: Vec<Client> =
-            (0..6).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
-        let content = vec![b'x'; 612];
-        for _ in 0..10 {
-            same(&clients[0].ask("/")?, &content)?;
-        }
-        same(&clients[1].ask("/")?, &content)?;
-        clients.truncate(1);
-        sleep(SETTLED);
-        let mut next = Client::connect(server)?;
-        same(&next.ask("/")?, &content)?;
-        same(&clients[0].ask("/")?, &content)
-    })?;
+    let ran =
+        bench.serve("bare", &["127.0.0.1:0"], |&Server { address: server, .. }| {
+            let mut clients: Vec<Client> =
+                (0..6).map(|_| Client::connect(server)).collect::<Result<_, _>>()?;
+            let content = vec![b'x'; 612];
+            for _ in 0..10 {
+                same(&clients[0].ask("/")?, &content)?;
+            }
+            same(&clients[1].ask("/")?, &content)?;
+            clients.truncate(1);
+            sleep(SETTLED);
+            let mut next = Client::connect(server)?;
+            same(&next.ask("/")?, &content)?;
+            same(&clients[0].ask("/")?, &content)
+        })?;
     waits_well(&ran, EPOLL)?;
     ran.in_vain_at_most(&["recvfrom", "read"], 2, NOBODY_ASKED)?;
     ran.ends_at_most(7)?;
@@ -212,7 +215,9 @@ pub fn epoll_triggers(bench: &Bench) -> Checked {
     })?;
     with("--one-shot", |ran| match ran.count("epoll_ctl") {
         27.. => Ok(()),
-        n => fails(format!("epoll_ctl is called {n} times: one shot is used up by each event")),
+        n => fails(format!(
+            "epoll_ctl is called {n} times: one shot is used up by each event"
+        )),
     })
 }
 
@@ -221,7 +226,10 @@ pub fn aio_one_read(bench: &Bench) -> Checked {
     can_run(&ran)?;
     ran.prints(&["io_submit has returned, 1 in flight", "the read has 4096 bytes"])?;
     ran.never_calls(&["pread64", "read_at", "preadv2"], "the read is to be in flight")?;
-    ran.never_calls(&["sched_yield"], "it is to wait where it wants the bytes, and not to ask")?;
+    ran.never_calls(
+        &["sched_yield"],
+        "it is to wait where it wants the bytes, and not to ask",
+    )?;
     if ran.count("io_submit") != 1 || ran.count("io_getevents") != 1 {
         return fails("one io_submit and one io_getevents are enough");
     }
@@ -237,7 +245,9 @@ pub fn aio_eventfd(bench: &Bench) -> Checked {
     last.waits_only_in(EPOLL)?;
     let (asked, told) = (last.count("io_getevents"), last.count("read"));
     if asked > told {
-        return fails(format!("it asks the context {asked} times and was told {told} times"));
+        return fails(format!(
+            "it asks the context {asked} times and was told {told} times"
+        ));
     }
     last.does_not_spin()
 }

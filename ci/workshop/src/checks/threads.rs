@@ -51,7 +51,9 @@ pub fn framework_blocks(bench: &Bench) -> Checked {
     };
     match calls(&ran.lanes).filter(slept).count() {
         2.. => Ok(()),
-        _ => fails("the call that blocks is to be made, and by somebody for whom nobody waits"),
+        _ => fails(
+            "the call that blocks is to be made, and by somebody for whom nobody waits",
+        ),
     }
 }
 
@@ -70,7 +72,9 @@ pub fn stall_fsync(bench: &Bench) -> Checked {
     let pieces = |call: &&Call| call.name == "write" && call.at.is_some();
     match ran.calls().filter(pieces).count() {
         273.. => {}
-        n => return fails(format!("{n} writes: each piece by a call of its own makes 273")),
+        n => {
+            return fails(format!("{n} writes: each piece by a call of its own makes 273"));
+        }
     }
     let of_disk: Vec<&str> = ran.out.lines().skip(1).collect();
     let is_measured = |line: &&str| !line.contains(" 0.0 ms");
@@ -109,12 +113,19 @@ pub fn pool_now(bench: &Bench) -> Checked {
     let ran = bench.run("nowait", &[])?;
     can_run(&ran)?;
     ran.ends_well()?;
-    if !ran.out.lines().any(|line| line.contains("read once") && line.ends_with("4096 bytes")) {
+    if !ran
+        .out
+        .lines()
+        .any(|line| line.contains("read once") && line.ends_with("4096 bytes"))
+    {
         return Err(Fault::Skipped("this file system knows no RWF_NOWAIT".into()));
     }
-    let said = bench.tests_say(Some("experiments"), &["what_is_read_now_is_what_is_in_memory"])?;
+    let said =
+        bench.tests_say(Some("experiments"), &["what_is_read_now_is_what_is_in_memory"])?;
     match said.contains("knows no RWF_NOWAIT") {
-        true => fails("this kernel knows what is in memory, and read_now says of all of it that somebody would have to wait"),
+        true => fails(
+            "this kernel knows what is in memory, and read_now says of all of it that somebody would have to wait",
+        ),
         false => Ok(()),
     }
 }
