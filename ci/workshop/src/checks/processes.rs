@@ -86,7 +86,9 @@ pub fn forking_close(bench: &Bench) -> Checked {
         match client.is_at_its_end() {
             true => drop(silent),
             false => {
-                return fails("a client has its response, and the connection is still open");
+                return fails(
+                    "a client has its response, and the connection is still open",
+                );
             }
         }
         Ok(())
