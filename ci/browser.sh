@@ -16,7 +16,7 @@ servers=()
 for server in iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor; do
     [ ! -e "listings/$server/Cargo.toml" ] || servers+=("$server")
 done
-cargo build --quiet --workspace --bin book --bin chart-demo --bin harness "${servers[@]/#/--bin=}"
+cargo build --quiet --workspace --bin book --bin chart-demo --bin harness --bin workshop "${servers[@]/#/--bin=}"
 programs=$(cargo metadata --no-deps --format-version=1 | node -p 'JSON.parse(fs.readFileSync(0)).target_directory')/debug
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

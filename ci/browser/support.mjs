@@ -96,8 +96,8 @@ export async function stop(child) {
 export const stopAll = () => Promise.all([...running].map(stop));
 
 /** `cargo book` in `cwd`, on a port of the kernel's choice; the first build is done. */
-export async function serveBook(program, options) {
-    const book = await start(program, ["--port", "0"], options);
+export async function serveBook(program, { flags = [], ...options } = {}) {
+    const book = await start(program, ["--port", "0", ...flags], options);
     await fetch(`${book.address}/`);
     return book;
 }

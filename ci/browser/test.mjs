@@ -20,6 +20,7 @@ import { failed, serveBook, serveFiles, stopAll } from "./support.mjs";
 import { themes } from "./themes.mjs";
 import { visitServed, visitStatic } from "./visits.mjs";
 import { waits } from "./waits.mjs";
+import { workshop } from "./workshop.mjs";
 
 const [browserPath, program, ...programs] = process.argv.slice(2);
 const QUIET_BROWSER = [
@@ -46,7 +47,7 @@ const world = {
 if (process.env.PAGES) {
     world.visited = process.env.PAGES.split(",");
 }
-const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, charts, excerpts, runs, servers };
+const subjects = { visitStatic, visitServed, plain, themes, keyboard, search, waits, steps, timelines, charts, excerpts, runs, servers, workshop };
 const except = process.env.EXCEPT?.split(",") ?? [];
 const only = process.env.ONLY?.split(",") ?? Object.keys(subjects).filter((name) => !except.includes(name));
 
