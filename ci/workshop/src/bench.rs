@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use runs::exercises::Exercise;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use serde_json::Value;
 use trace::Sources;
 use trace::tracer::{self, Tracer};
 
@@ -27,6 +28,8 @@ const PROGRAM: Duration = Duration::from_secs(10);
 const TESTS: Duration = Duration::from_secs(20);
 /// How long cargo may compile: the first time all that a listing stands on.
 const COMPILING: Duration = Duration::from_secs(1800);
+/// Of what the compiler says so much is shown.
+const ERROR_LINES: usize = 60;
 /// How many calls a program may make. More are not needed, and each is kept.
 const CALLS: usize = 4_000;
 
@@ -57,36 +60,28 @@ impl Bench<'_> {
     /// Builds a program of the exercise's crate.
     pub fn build(&self, bin: &str) -> Result<PathBuf, Fault> {
         let mut cargo = self.command("build");
-        cargo.args(["--bin", bin, "--message-format=json-render-diagnostics"]);
-        let output = within(&mut cargo, COMPILING)?;
-        if !output.status.success() {
-            return fails(format!("it does not compile:\n{}", errors(&output.stderr)));
-        }
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let program = |line: &str| {
-            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        cargo.args(["--bin", bin, "--message-format=json"]);
+        let messages = compiled(&mut cargo)?;
+        let program = |message: &Value| {
             let is_it =
                 message["target"]["name"] == bin && message["executable"].is_string();
             message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
         };
-        let built = messages.lines().find_map(program);
+        let built = messages.iter().find_map(program);
         built.ok_or_else(|| Fault::Trouble(format!("cargo built no program named {bin}")))
     }
 
     /// Runs a program under the tracer, to its end.
     pub fn run(&self, bin: &str, args: &[&str]) -> Result<Ran, Fault> {
         let program = self.build(bin)?;
-        let mut command = Command::new(program);
-        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        let mut command = self.started(program, args);
         let (ran, ()) = self.traced(&mut command, |_, _| {})?;
         Ok(ran)
     }
 
     /// Runs a program to its end, and looks at what it prints only.
     pub fn run_untraced(&self, bin: &str, args: &[&str]) -> Result<Ran, Fault> {
-        let mut command = Command::new(self.build(bin)?);
-        command.args(args).current_dir(self.desk.crate_of(self.exercise));
-        let output = within(&mut command, PROGRAM)?;
+        let output = within(&mut self.started(self.build(bin)?, args), PROGRAM)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let is_late = output.status.signal() == Some(Signal::SIGKILL as i32);
         Ok(Ran {
@@ -109,8 +104,7 @@ impl Bench<'_> {
         ask: impl FnOnce(&Server) -> Checked + Send,
     ) -> Result<Ran, Fault> {
         let program = self.build(bin)?;
-        let mut command = Command::new(program);
-        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        let mut command = self.started(program, args);
         let (mut ran, asked) = self.traced(&mut command, |stdout, clock| {
             let mut line = String::new();
             // No line: it has ended, or is killed, and that is seen there.
@@ -133,6 +127,15 @@ impl Bench<'_> {
         Ok(ran)
     }
 
+    /// A program of the exercise's, in its crate's folder.
+    fn started(&self, program: PathBuf, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.desk.crate_of(self.exercise));
+        // Of a panic its message is enough.
+        command.env("RUST_BACKTRACE", "0");
+        command
+    }
+
     /// The program under the tracer, which is this thread; another one looks after it.
     fn traced<T: Send>(
         &self,
@@ -147,6 +150,7 @@ impl Bench<'_> {
             root: self.desk.folder.clone(),
             folder: PathBuf::new(),
         });
+        tracer.note_details();
         tracer.at_most(CALLS);
         let first = tracer.child().id();
         let clock = Clock { zero: tracer.zero(), first };
@@ -225,10 +229,7 @@ impl Bench<'_> {
             };
             cargo
         };
-        let built = within(test().arg("--no-run"), COMPILING)?;
-        if !built.status.success() {
-            return fails(format!("it does not compile:\n{}", errors(&built.stderr)));
-        }
+        compiled(test().args(["--no-run", "--message-format=json"]))?;
         // One after another, so that one sees which does not end.
         let output = within(test().arg("--").args(names).arg("--test-threads=1"), TESTS)?;
         let out = String::from_utf8_lossy(&output.stdout);
@@ -271,7 +272,8 @@ impl Bench<'_> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.arg(verb).args(["--package", &self.exercise.name]);
-        command.current_dir(&self.desk.folder).env("CARGO_TARGET_DIR", &self.desk.target);
+        command.arg("--manifest-path").arg(self.desk.folder.join("Cargo.toml"));
+        command.env("CARGO_TARGET_DIR", &self.desk.target).env("RUST_BACKTRACE", "0");
         command
     }
 }
@@ -339,15 +341,33 @@ fn within(command: &mut Command, limit: Duration) -> Result<Output, Fault> {
     })
 }
 
-/// What the compiler says, without what cargo does.
-fn errors(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let errors = text.split("\n\n").filter(|part| part.trim_start().starts_with("error"));
-    let errors: Vec<&str> = errors.map(str::trim).collect();
-    match errors.is_empty() {
-        true => text.trim().to_owned(),
-        false => errors.join("\n\n"),
+/// Has cargo compile, and returns its messages; or what the compiler says.
+fn compiled(cargo: &mut Command) -> Result<Vec<Value>, Fault> {
+    let output = within(cargo, COMPILING)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages: Vec<Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if output.status.success() {
+        return Ok(messages);
     }
+    let error = |message: &Value| {
+        let is_error = message["message"]["level"] == "error";
+        message["message"]["rendered"].as_str().filter(|_| is_error).map(str::to_owned)
+    };
+    let mut errors: Vec<String> = messages.iter().filter_map(error).collect();
+    if errors.is_empty() {
+        // Not the compiler's: a manifest, say.
+        errors.push(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    // Paths are said from the learner's folder, and typed in the book's.
+    let text = errors.join("\n").replace("--> ", "--> workshop/");
+    let lines: Vec<&str> = text.trim().lines().collect();
+    let rest = match lines.len().saturating_sub(ERROR_LINES) {
+        0 => String::new(),
+        more => format!("\n… and {more} lines more"),
+    };
+    let shown = &lines[..lines.len().min(ERROR_LINES)];
+    fails(format!("it does not compile:\n{}{rest}", shown.join("\n")))
 }
 
 /// What a test program says of tests that failed, or of one that did not end.

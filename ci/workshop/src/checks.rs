@@ -53,6 +53,7 @@ pub static CHECKS: &[(&str, Check)] = &[
     ("executor-poll", completions::executor_poll),
     ("executor-sleep", completions::executor_sleep),
     ("load-open", threads::load_open),
+    ("harness-turns", threads::harness_turns),
 ];
 
 /// Checks what lies on the bench.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::{Errno, ioctl_fionread};
+use rustix::net::sockopt;
 
 use crate::bench::Fault;
 use crate::ran::fails;
@@ -84,6 +85,12 @@ impl Client {
             last = here;
         }
         Ok(())
+    }
+
+    /// Is gone, and takes the connection with it (RST).
+    pub fn resets(self) {
+        // If it cannot be set, the connection ends in the ordinary way.
+        let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
     /// Whether the other end closes the connection, once all was heard, within a second.

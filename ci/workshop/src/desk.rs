@@ -91,7 +91,10 @@ impl Desk {
 
     /// The workspace around the crates: its members, the versions of what they depend on, and
     /// where it builds.
-    fn tie_together(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What files answer.
+    pub fn tie_together(&self) -> Result<(), String> {
         let entries = fs::read_dir(&self.folder).map_err(|error| error.to_string())?;
         let crates =
             entries.flatten().filter(|entry| entry.path().join("Cargo.toml").is_file());
@@ -119,7 +122,19 @@ impl Desk {
         let lock = read(&self.root.join("Cargo.lock"))?;
         write(&self.folder.join("Cargo.lock"), &lock)?;
         let target = relative(&self.folder, &self.target);
-        let config = format!("[build]\ntarget-dir = {:?}\n", target.display().to_string());
+        let mut config =
+            format!("[build]\ntarget-dir = {:?}\n", target.display().to_string());
+        // The book's own alias would look for the tool among the exercises. (An alias has words
+        // between spaces, so a folder with a space in its name has none here.)
+        let (manifest, target) = (self.root.join("Cargo.toml"), self.root.join("target"));
+        let words = format!(
+            "run --quiet --manifest-path {} --target-dir {} --bin workshop --",
+            manifest.display(),
+            target.display()
+        );
+        if !self.root.display().to_string().contains(char::is_whitespace) {
+            config += &format!("\n[alias]\nworkshop = {words:?}\n");
+        }
         write_if_new(&self.folder.join(".cargo/config.toml"), &config)
     }
 
@@ -127,7 +142,12 @@ impl Desk {
     fn manifest(&self, exercise: &Exercise, listing: &Path) -> Result<String, String> {
         let root = parse(&self.root.join("Cargo.toml"))?;
         let mut manifest = parse(&listing.join("Cargo.toml"))?;
-        manifest.remove("lints");
+        // What a hole leaves unused is no news, and would say what belongs there.
+        let unused = ["unused_imports", "dead_code", "unused_variables"];
+        let unused = unused.map(|lint| (lint.to_owned(), Value::from("allow")));
+        let lints =
+            Table::from_iter([("rust".to_owned(), Table::from_iter(unused).into())]);
+        manifest.insert("lints".into(), lints.into());
         let package = manifest.get_mut("package").and_then(Value::as_table_mut);
         let package = package.ok_or("a listing is a package")?;
         package.remove("metadata");

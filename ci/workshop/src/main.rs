@@ -43,8 +43,9 @@ mod program {
         Task { name: Option<String> },
         /// Checks the exercise, or the one that is named
         Check { name: Option<String> },
-        /// Runs the exercise's program, with these arguments (run -- --root src)
+        /// Runs the exercise's program, or that of the one that is named (run -- --root src)
         Run {
+            name: Option<String>,
             #[arg(last = true)]
             args: Vec<String>,
         },
@@ -131,7 +132,9 @@ mod program {
                 let outcome = session.check(name.as_deref())?;
                 Ok((outcome.said, outcome.passed))
             }
-            Verb::Run { args } => session.run(&args).map(|good| (String::new(), good)),
+            Verb::Run { name, args } => {
+                session.run(name.as_deref(), &args).map(|good| (String::new(), good))
+            }
             Verb::Hint { name } => good(session.hint(name.as_deref())),
             Verb::Solution { name, anyway } => {
                 good(session.solution(name.as_deref(), anyway))

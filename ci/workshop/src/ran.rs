@@ -49,49 +49,77 @@ impl Ran {
         match self.killed {
             Some(Why::Calls(most)) => return fails(self.spun(most)),
             Some(Why::Time(seconds)) => {
-                let waits = self.lanes.iter().filter_map(|lane| lane.calls.last());
-                let waits = waits.filter(|call| call.result.is_none());
-                let waits: Vec<String> = waits.map(place).collect();
-                let where_to = match waits.as_slice() {
-                    [] => "and makes no call".to_owned(),
-                    waits => format!("and is in {}", waits.join(", and in ")),
-                };
-                return fails(format!("after {seconds} s it still runs, {where_to}"));
+                return fails(format!(
+                    "after {seconds} s it still runs, and {}",
+                    self.stands()
+                ));
             }
             None => {}
         }
-        if let Some(line) = self.said.lines().find(|line| line.contains("panicked at")) {
-            let rest = self.said.lines().skip_while(|other| *other != line).take(4);
-            return fails(format!("it panics:\n{}", rest.collect::<Vec<_>>().join("\n")));
+        if let Some(panic) = self.panic() {
+            return fails(format!("it panics:\n{panic}"));
         }
         match self.status.success() {
             true => Ok(()),
-            false => {
-                let how = match (self.status.code(), self.status.signal()) {
-                    (Some(code), _) => format!("with exit status {code}"),
-                    (None, signal) => format!("by signal {}", signal.unwrap_or_default()),
-                };
-                fails(format!("it ends {how}\n{}{}", self.out, self.said))
+            false => fails(format!("{}\n{}{}", self.end(), self.out, self.said)),
+        }
+    }
+
+    /// How it ended, in words.
+    fn end(&self) -> String {
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("it ends with exit status {code}"),
+            (None, signal) => {
+                format!("it is ended by signal {}", signal.unwrap_or_default())
             }
         }
+    }
+
+    fn panic(&self) -> Option<String> {
+        let is_one = |line: &&str| line.contains("panicked at");
+        let line = self.said.lines().find(is_one)?;
+        let rest = self.said.lines().skip_while(|other| *other != line);
+        let rest = rest.take_while(|line| !line.starts_with("note: ")).take(4);
+        Some(rest.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Where its threads stand, of one that has not ended.
+    fn stands(&self) -> String {
+        let alive = self.lanes.iter().filter_map(|lane| lane.calls.last());
+        let alive = alive.filter(|call| !call.name.starts_with("exit"));
+        let stand = alive.map(|call| match call.result {
+            None => format!("is in {}", place(call)),
+            Some(_) => format!("computes; its last call was {}", place(call)),
+        });
+        let stand: Vec<String> = stand.collect();
+        if stand.is_empty() { "makes no call".into() } else { stand.join(", and ") }
     }
 
     /// What it does instead of ending.
     fn spun(&self, most: usize) -> String {
         let mut counts: Vec<(&Call, usize)> = Vec::new();
-        for call in self.lanes.iter().flat_map(|lane| &lane.calls) {
+        // Of its own, and not of what it has started.
+        let own = self.lanes.iter().filter(|lane| lane.process <= 1);
+        for call in own.flat_map(|lane| self.calls_of(Some(lane))) {
             let same = |known: &&mut (&Call, usize)| {
                 known.0.name == call.name && known.0.at == call.at
             };
             match counts.iter_mut().find(same) {
-                Some((_, count)) => *count += 1,
+                // What is said of it is the last.
+                Some(known) => *known = (call, known.1 + 1),
                 None => counts.push((call, 1)),
             }
         }
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let of = |(call, count): &(&Call, usize)| format!("{count} times {}", place(call));
-        let most_often: Vec<String> = counts.iter().take(3).map(of).collect();
-        format!("it spins: it was ended after {most} calls, {}", most_often.join(", "))
+        let all: usize = counts.iter().map(|(_, count)| count).sum();
+        let of = |(call, count): &(&Call, usize)| {
+            let details =
+                call.details.as_ref().map(|details| format!(", which at last {details}"));
+            format!("{count} times {}{}", place(call), details.unwrap_or_default())
+        };
+        let often = counts.iter().filter(|(_, count)| count * 8 > all).take(3).map(of);
+        let often: Vec<String> = often.collect();
+        format!("it spins: it was ended after {most} calls, {}", often.join("; "))
     }
 
     /// It may not have been killed, or have died, while it was asked. What happened to it
@@ -101,9 +129,21 @@ impl Ran {
             Some(Why::Calls(most)) => self.calls().count() > most / 2,
             _ => false,
         };
-        match spun_while_asked || self.said.contains("panicked at") {
+        // A server without a handler is ended by our SIGTERM; otherwise it has ended by itself.
+        let is_dead = self.status.code().is_some_and(|code| code != 0);
+        match spun_while_asked || self.panic().is_some() || is_dead {
             true => self.ends_well(),
             false => Ok(()),
+        }
+    }
+
+    /// What those found who asked it; and if it does not end afterwards, where it stands.
+    pub fn is_heard(&self) -> Checked {
+        match (&self.asked, self.killed) {
+            (Err(Fault::Fails(why)), Some(Why::Time(_))) => {
+                fails(format!("{why}\nafter SIGTERM it still runs, and {}", self.stands()))
+            }
+            (asked, _) => asked.clone(),
         }
     }
 
@@ -158,14 +198,23 @@ impl Ran {
     pub fn waits_only_in(&self, calls: &[&str]) -> Checked {
         // Whoever makes a process stands still until that has its program, and is not asked here.
         let counts = |call: &Call| waits(call) && !call.name.starts_with("clone");
-        let wrong = |call: &&Call| counts(call) && !calls.contains(&call.name.as_str());
+        // A wait that a signal without a handler has interrupted goes on so.
+        let goes_on = |call: &Call| call.name == "restart_syscall";
+        let wrong = |call: &&Call| {
+            counts(call) && !calls.contains(&call.name.as_str()) && !goes_on(call)
+        };
         match self.calls().find(wrong) {
             None => Ok(()),
-            Some(call) => fails(format!(
-                "it waits in {}; it is to wait in {} and nowhere else",
-                place(call),
-                calls.join(" or ")
-            )),
+            Some(call) => {
+                // Locks are met in passing.
+                let calls: Vec<&str> =
+                    calls.iter().copied().filter(|call| *call != "futex").collect();
+                fails(format!(
+                    "it waits in {}; it is to wait in {} and nowhere else",
+                    place(call),
+                    calls.join(" or ")
+                ))
+            }
         }
     }
 
@@ -185,6 +234,17 @@ impl Ran {
         match calls.find(|call| names.contains(&call.name.as_str())) {
             None => Ok(()),
             Some(call) => fails(format!("it calls {}: {why}", place(call))),
+        }
+    }
+
+    /// What some of its calls were told or have answered must be so.
+    pub fn each(&self, name: &str, holds: impl Fn(&Call) -> bool, why: &str) -> Checked {
+        match self.calls().find(|call| call.name == name && !holds(call)) {
+            None => Ok(()),
+            Some(call) => {
+                let details = call.details.as_deref().unwrap_or("says nothing");
+                fails(format!("{}: {details}; {why}", place(call)))
+            }
         }
     }
 
@@ -289,14 +349,11 @@ fn waits(call: &Call) -> bool {
     call.slept > 0 && call.waited() > MOMENT
 }
 
-/// A call, and the line that makes it.
+/// A call, and the line that makes it: as one would type the file's name in the book's folder.
 pub fn place(call: &Call) -> String {
-    let name = &call.name;
-    let line =
-        call.at.as_ref().map(|at| at.split_once('/').map_or(at.as_str(), |(_, at)| at));
-    match line {
-        Some(line) => format!("{name} ({line})"),
-        None => name.clone(),
+    match &call.at {
+        Some(line) => format!("{} (workshop/{line})", call.name),
+        None => call.name.clone(),
     }
 }
 
@@ -343,13 +400,13 @@ mod tests {
     #[test]
     fn who_sleeps_elsewhere_is_found_by_its_line() {
         let ran = ran(vec![call("poll", 1, 1), call("read", 0, 3), call("recvfrom", 1, 3)]);
-        let why = "it waits in recvfrom (src/recvfrom.rs:7); it is to wait in poll and nowhere else";
+        let why = "it waits in recvfrom (workshop/x/src/recvfrom.rs:7); it is to wait in poll and nowhere else";
         assert_eq!(said(ran.waits_only_in(&["poll"])), why);
         assert_eq!(said(ran.waits_only_in(&["poll", "recvfrom"])), "");
         assert_eq!(said(ran.waits_in("read")), "it never waits in read");
         assert_eq!(
             said(ran.never_calls(&["read"], "no")),
-            "it calls read (src/read.rs:7): no"
+            "it calls read (workshop/x/src/read.rs:7): no"
         );
         assert!(
             said(ran.calls_at_most("read", 0, "")).starts_with("1 times it calls read")
@@ -369,7 +426,7 @@ mod tests {
         let why = said(ran(vain).in_vain_at_most(&["recvfrom"], 2, "nobody has said so"));
         assert_eq!(
             why,
-            "3 times it is told EAGAIN by recvfrom (src/recvfrom.rs:7): nobody has said so"
+            "3 times it is told EAGAIN by recvfrom (workshop/x/src/recvfrom.rs:7): nobody has said so"
         );
     }
 
@@ -388,12 +445,12 @@ mod tests {
         ran.killed = Some(Why::Time(9));
         assert_eq!(
             said(ran.ends_well()),
-            "after 9 s it still runs, and is in futex (src/futex.rs:7)"
+            "after 9 s it still runs, and is in futex (workshop/x/src/futex.rs:7)"
         );
         ran.killed = Some(Why::Calls(1));
         assert_eq!(
             said(ran.ends_well()),
-            "it spins: it was ended after 1 calls, 1 times futex (src/futex.rs:7)"
+            "it spins: it was ended after 1 calls, 1 times futex (workshop/x/src/futex.rs:7)"
         );
     }
 }

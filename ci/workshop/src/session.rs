@@ -1,6 +1,7 @@
 //! A learner's way through the exercises: what each verb does.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use runs::exercises::{self, Placed};
 use runs::progress::{Progress, State};
@@ -18,6 +19,10 @@ pub struct Session {
     all: Vec<Placed>,
     /// What is known of the learner.
     pub progress: Progress,
+}
+
+fn not_begun(name: &str) -> String {
+    format!("{name} was not begun: cargo workshop start {name}")
 }
 
 /// What came of a check.
@@ -84,6 +89,7 @@ impl Session {
         if !self.desk.file_of(exercise).exists() {
             self.desk.put(exercise, Some(&exercise.starter.code))?;
         }
+        self.desk.tie_together()?;
         self.progress.current = Some(name.to_owned());
         self.progress.of(name);
         self.save()?;
@@ -119,12 +125,10 @@ impl Session {
     pub fn check(&mut self, name: Option<&str>) -> Result<Outcome, String> {
         let Placed { exercise, .. } = self.find(name)?;
         if !self.desk.file_of(exercise).exists() {
-            return Err(format!(
-                "{} was not begun: cargo workshop start {}",
-                exercise.name, exercise.name
-            ));
+            return Err(not_begun(&exercise.name));
         }
         let name = exercise.name.clone();
+        self.say_that_it_compiles();
         match checks::check(&Bench { desk: &self.desk, exercise }) {
             Ok(()) => {
                 self.progress.of(&name).state = State::Passed;
@@ -151,21 +155,32 @@ impl Session {
         }
     }
 
-    /// Runs the program that the exercise is a part of, as it is. Says whether it ended well.
+    /// Runs the program that the exercise is a part of, in the folder in which somebody says so.
+    /// Says whether it ended well.
     ///
     /// # Errors
-    /// No exercise was begun, or there is no cargo.
-    pub fn run(&self, args: &[String]) -> Result<bool, String> {
-        let Placed { exercise, .. } = self.find(None)?;
+    /// It was not begun, or does not compile.
+    pub fn run(&self, name: Option<&str>, args: &[String]) -> Result<bool, String> {
+        let Placed { exercise, .. } = self.find(name)?;
+        if !self.desk.file_of(exercise).exists() {
+            return Err(not_begun(&exercise.name));
+        }
         let bench = Bench { desk: &self.desk, exercise };
-        let status = bench
-            .command("run")
-            .args(["--quiet", "--bin", &bench.program(), "--"])
-            .args(args)
-            .status();
+        self.say_that_it_compiles();
+        let program = bench.build(&bench.program()).map_err(|fault| match fault {
+            Fault::Fails(why) | Fault::Skipped(why) | Fault::Trouble(why) => why,
+        })?;
+        let status = Command::new(&program).args(args).status();
         status
             .map(|status| status.success())
-            .map_err(|error| format!("cannot run cargo: {error}"))
+            .map_err(|error| format!("{}: {error}", program.display()))
+    }
+
+    /// The first time it takes a while, and whoever waits is to know for what.
+    fn say_that_it_compiles(&self) {
+        if !self.desk.target.join("debug/deps").exists() {
+            eprintln!("compiling what exercises stand on; this takes half a minute, once");
+        }
     }
 
     /// One hint more, up to three; those before are said again.
@@ -191,6 +206,23 @@ impl Session {
                 "{name} is not passed yet; --anyway shows the solution all the same"
             ));
         }
+        // What would be shown may be what the next one asks for.
+        let same = |placed: &&Placed| {
+            let other = &placed.exercise;
+            other.name != *name
+                && other.source() == exercise.source()
+                && other.cut == exercise.cut
+        };
+        let after = self.all.iter().skip_while(|placed| placed.exercise.name != *name);
+        let is_open = |placed: &&Placed| {
+            self.progress.state(&placed.exercise.name) != Some(State::Passed)
+        };
+        if let Some(later) = after.filter(same).find(is_open).filter(|_| !anyway) {
+            let later = &later.exercise.name;
+            return Ok(format!(
+                "The book's lines do what {later} asks for as well, so they are shown when that is passed (or --anyway).\n"
+            ));
+        }
         let source = crate::desk::read(&self.desk.root.join(exercise.source()))?;
         let answer = exercise.answer(&source).map_err(|error| error.to_string())?;
         Ok(format!("{}:\n\n{}", exercise.source().display(), indented(&answer)))
@@ -201,7 +233,6 @@ impl Session {
         let Placed { exercise, .. } = self.find(name)?;
         let name = exercise.name.clone();
         let kept = self.desk.keep(exercise)?;
-        self.progress.of(&name).state = State::Open;
         let task = self.begin(&name)?;
         let kept = kept.map_or(String::new(), |kept| {
             format!("What was there is in {} now.\n\n", self.shown(&kept))
@@ -225,9 +256,21 @@ impl Session {
 
     /// All exercises, by chapter, and how far each is.
     pub fn list(&self) -> String {
+        self.list_of(&self.all.iter().collect::<Vec<_>>())
+    }
+
+    /// The same for the chapter of the exercise that is worked on.
+    pub fn list_of_chapter(&self) -> String {
+        let here = self.find(None).map(|placed| placed.chapter.clone()).unwrap_or_default();
+        self.list_of(
+            &self.all.iter().filter(|placed| placed.chapter == here).collect::<Vec<_>>(),
+        )
+    }
+
+    fn list_of(&self, some: &[&Placed]) -> String {
         let mut text = String::new();
         let mut chapter: Option<&Path> = None;
-        for Placed { exercise, chapter: of, title } in &self.all {
+        for Placed { exercise, chapter: of, title } in some {
             if chapter != Some(of) {
                 chapter = Some(of);
                 text += &format!("\n{title}\n");

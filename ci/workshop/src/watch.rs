@@ -47,7 +47,7 @@ pub fn watch(session: &mut Session) -> Result<(), String> {
         match next(&events) {
             Event::Saved | Event::Key(b'c') => check(session)?,
             Event::Key(b'h') => say(&session.hint(None)?),
-            Event::Key(b'l') => say(&session.list()),
+            Event::Key(b'l') => say(&session.list_of_chapter()),
             Event::Key(b'n') => {
                 say(&session.go_on()?);
                 watcher = watched(session, &sender)?;

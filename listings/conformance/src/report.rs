@@ -199,7 +199,7 @@ impl Tally {
         }
         let not_tried = match self.not_tried {
             0 => String::new(),
-            number => format!("; {number} were not tried any more"),
+            number => format!("; {number} not tried any more"),
         };
         let failures = self.failures.join("\n  ");
         Err(format!(

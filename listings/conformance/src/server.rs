@@ -89,6 +89,8 @@ impl Server {
             .args(model.args)
             .args(model.form)
             .args(flags)
+            // Its last words are to be those of a panic, and not where it came from.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

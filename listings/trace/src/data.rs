@@ -92,6 +92,9 @@ pub struct Call {
     /// The function in which that line is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// What it was told, and what it has answered, in words; of some calls, where it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
 }
 
 impl Trace {

@@ -13,6 +13,7 @@
 //! | `about.rs` | what a call is about, by its name and arguments |
 //! | `rings.rs`, `ring.rs`, `operations.rs` | what is in flight in an io_uring: its two queues, read at each enter |
 //! | `stack.rs`, `image.rs`, `lines.rs` | which line of a listing has made a call |
+//! | `details.rs` | what calls are told and answer that wait for others, for those who ask |
 //! | `backtrace.rs` | [`Frame`]: all functions that have not returned yet |
 //! | `counters.rs` | what `/proc` says about a stopped thread |
 //! | `ask.rs` | [`ask`]: the clients whose requests are traced |
@@ -34,6 +35,8 @@ pub mod ask;
 mod backtrace;
 #[cfg(target_os = "linux")]
 mod counters;
+#[cfg(target_os = "linux")]
+mod details;
 #[cfg(target_os = "linux")]
 mod image;
 #[cfg(target_os = "linux")]

@@ -132,6 +132,17 @@ impl Recorder {
         }
     }
 
+    /// What is known of the call that a thread is in, and of what it answers.
+    pub(crate) fn says(&mut self, thread: i32, text: &str) {
+        let known = self.threads.get_mut(&thread).and_then(|known| known.entered.as_mut());
+        if let Some((call, _, _)) = known {
+            let details = call.details.get_or_insert_default();
+            let between = if details.is_empty() { "" } else { "; " };
+            details.push_str(between);
+            details.push_str(text);
+        }
+    }
+
     fn over(&mut self, thread: i32, call: Call) {
         let Some(known) = self.threads.get_mut(&thread) else { return };
         let calls = &mut self.lanes[known.lane].calls;

@@ -5,7 +5,7 @@
     reason = "a child asks to be traced between fork and exec, and what the kernel says of a stop is a union"
 )]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use crate::about::about;
+use crate::details;
 use crate::lines::{Lines, Sources};
 use crate::rings::{self, Rings};
 use crate::stack::{Stack, Stacks};
@@ -35,6 +36,8 @@ pub struct Tracer {
     /// Whose lines are looked for, and what is kept for that.
     lines: Option<(Sources, Stacks)>,
     rings: Rings,
+    /// The calls that threads are in, with their arguments, if somebody asks what they say.
+    told: Option<HashMap<Pid, (String, [u64; 6])>>,
     /// How many calls it has made, and how many it may make.
     calls: usize,
     most: usize,
@@ -118,6 +121,7 @@ impl Tracer {
             recorder,
             lines: None,
             rings: Rings::default(),
+            told: None,
             calls: 0,
             most: usize::MAX,
             known,
@@ -148,6 +152,11 @@ impl Tracer {
     /// The same for other sources.
     pub fn name_lines_in(&mut self, sources: Sources) {
         self.lines = Some((sources, Stacks::default()));
+    }
+
+    /// Notes what calls are told and answer that wait for others ([`Call::details`](crate::Call)).
+    pub fn note_details(&mut self) {
+        self.told = Some(HashMap::new());
     }
 
     /// Ends the program, with all its threads and children, when it has made more than so many
@@ -302,17 +311,27 @@ impl Tracer {
                     Some(call) => call.name().to_owned(),
                     None => format!("call {}", entry.nr),
                 };
+                let told = self.told.as_mut().and_then(|told| {
+                    told.insert(thread, (name.clone(), entry.args));
+                    details::told(thread, &name, &entry.args)
+                });
                 let more = self.look_further(thread, &name, &entry.args);
                 let about = about(&name, &entry.args);
                 let enters = Stop::Enters { name, about };
                 let now = self.now();
                 self.recorder.stopped(thread.as_raw(), enters, now, counters);
+                told.iter().for_each(|told| self.recorder.says(thread.as_raw(), told));
                 self.keep(thread, more, now);
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
                 // SAFETY: as above.
                 let exit = unsafe { info.u.exit };
                 let leaves = Stop::Leaves(exit.sval);
+                let told = self.told.as_mut().and_then(|told| told.remove(&thread));
+                let says = told.and_then(|(name, args)| {
+                    details::answered(thread, &name, &args, exit.sval)
+                });
+                says.iter().for_each(|says| self.recorder.says(thread.as_raw(), says));
                 self.recorder.stopped(thread.as_raw(), leaves, woken, counters);
                 self.look_back(thread, exit.sval, woken);
             }

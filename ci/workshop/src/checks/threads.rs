@@ -139,3 +139,8 @@ pub fn load_open(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["pace::"])
 }
+
+pub fn harness_turns(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["plan::"])
+}
