@@ -91,8 +91,9 @@ fn block(exercise: &Exercise) -> String {
 }
 
 fn table(all: &[Placed]) -> String {
-    let mut text =
-        String::from("| chapter | exercise | | minutes |\n| --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| chapter | exercise | kind | minutes |\n| --- | --- | --- | --- |\n",
+    );
     let mut last = PathBuf::new();
     for Placed { exercise, chapter, title } in all {
         let of = match last == *chapter {
