@@ -231,12 +231,15 @@ impl Bench<'_> {
         };
         compiled(test().args(["--no-run", "--message-format=json"]))?;
         // One after another, so that one sees which does not end.
-        let output = within(test().arg("--").args(names).arg("--test-threads=1"), TESTS)?;
+        let mut run = test();
+        run.arg("--").args(names).args(["--test-threads=1", "--nocapture"]);
+        let output = within(&mut run, TESTS)?;
         let out = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
         match (output.status.success(), out.contains("running 0 tests")) {
             (_, true) => Err(Fault::Trouble(format!("there are no tests named {names:?}"))),
-            (true, false) => Ok(String::from_utf8_lossy(&output.stderr).into_owned()),
-            (false, false) => fails(failed_tests(&out)),
+            (true, false) => Ok(said.into_owned()),
+            (false, false) => fails(failed_tests(&out, &said)),
         }
     }
 
@@ -297,9 +300,44 @@ impl Server {
         let lowest = (0..).find(is_free).unwrap_or(0);
         let maximum = getrlimit(Resource::Nofile).maximum;
         let limit = Rlimit { current: Some(lowest + more), maximum };
-        prlimit(rustix::process::Pid::from_raw(self.pid), Resource::Nofile, limit)
-            .map_err(|error| Fault::Trouble(format!("prlimit: {error}")))?;
+        let set =
+            prlimit(rustix::process::Pid::from_raw(self.pid), Resource::Nofile, limit);
+        match set {
+            Ok(_) => {}
+            Err(rustix::io::Errno::SRCH) => return fails("the server has ended"),
+            Err(error) => return Err(Fault::Trouble(format!("prlimit: {error}"))),
+        }
         Ok(())
+    }
+}
+
+impl Server {
+    fn children(&self) -> Vec<u32> {
+        let list = format!("/proc/{0}/task/{0}/children", self.pid);
+        let text = std::fs::read_to_string(list).unwrap_or_default();
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Children that have ended and were not waited for.
+    pub fn zombies(&self) -> usize {
+        let is_one = |pid: &u32| {
+            let stat =
+                std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+        };
+        self.children().iter().filter(|pid| is_one(pid)).count()
+    }
+
+    /// How many of its sockets a child has open as well.
+    pub fn shared_sockets(&self) -> usize {
+        let sockets = |pid: u32| -> Vec<PathBuf> {
+            let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+            let links = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            links.filter(|link| link.to_string_lossy().starts_with("socket:")).collect()
+        };
+        let own = sockets(self.pid as u32);
+        let of_children = self.children().into_iter().flat_map(sockets);
+        of_children.filter(|socket| own.contains(socket)).count()
     }
 }
 
@@ -370,17 +408,34 @@ fn compiled(cargo: &mut Command) -> Result<Vec<Value>, Fault> {
     fails(format!("it does not compile:\n{}{rest}", shown.join("\n")))
 }
 
-/// What a test program says of tests that failed, or of one that did not end.
-fn failed_tests(out: &str) -> String {
-    // It was killed: the last line is about the one that was running.
-    let last = out.lines().last().and_then(|line| line.strip_prefix("test "));
-    if let Some((test, _)) = last.and_then(|last| last.split_once(" ...")) {
-        let seconds = TESTS.as_secs();
-        return format!("a test does not end within {seconds} s: {test}");
+/// What a test program says of tests that failed, or of one that did not end: which, and their
+/// panics.
+fn failed_tests(out: &str, said: &str) -> String {
+    let mut lines = Vec::new();
+    let mut in_panic = false;
+    for line in said.lines() {
+        in_panic =
+            (in_panic || line.contains("panicked at")) && !line.starts_with("note: ");
+        if in_panic && !line.trim().is_empty() {
+            lines.push(line.to_owned());
+        }
     }
-    let parts = out.split("\nfailures:\n").nth(1).unwrap_or(out);
-    let lines = parts
-        .lines()
-        .filter(|line| !line.starts_with("note: run with") && !line.trim().is_empty());
-    lines.take(40).collect::<Vec<_>>().join("\n")
+    match out.rsplit_once("\nfailures:\n") {
+        Some((_, failed)) => {
+            let names = failed.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let names: Vec<&str> = names.collect();
+            lines.insert(0, format!("tests fail: {}", names.join(", ")));
+        }
+        // It was killed: the last one that was begun was running.
+        None => {
+            let begun = out.lines().filter_map(|line| line.strip_prefix("test "));
+            let test =
+                begun.last().and_then(|line| line.split_once(" ...")).map(|(test, _)| test);
+            let seconds = TESTS.as_secs();
+            let test = test.unwrap_or("none says its name");
+            lines.insert(0, format!("a test does not end within {seconds} s: {test}"));
+        }
+    }
+    lines.truncate(40);
+    lines.join("\n")
 }

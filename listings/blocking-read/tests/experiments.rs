@@ -8,8 +8,11 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use blocking_read::usage::Cost;
 use blocking_read::{file, neighbour, pipe, watch};
 
 fn program(args: &[&str]) -> Output {
@@ -51,6 +54,30 @@ fn a_waiting_process_sleeps_inside_read() {
             flags::skipped(format_args!("this kernel does not show where a process sleeps"))
         }
     }
+}
+
+#[test]
+fn a_process_that_sleeps_elsewhere_does_not_read() {
+    let seen = watch::watch(Command::new("sleep").arg("60")).unwrap();
+    assert_eq!(seen.state, "S (sleeping)");
+    assert_eq!(seen.reading, None, "{seen}");
+}
+
+#[test]
+fn what_other_threads_compute_is_not_ours() {
+    let over = AtomicBool::new(false);
+    let cost = thread::scope(|scope| {
+        scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+        let sleep = || {
+            thread::sleep(Duration::from_millis(200));
+            Ok(())
+        };
+        let cost = Cost::of(sleep);
+        over.store(true, Ordering::Relaxed);
+        cost.unwrap()
+    });
+    assert!(cost.used.cpu < Duration::from_millis(100), "{cost:?}");
+    assert!(cost.used.voluntary >= 1, "{cost:?}");
 }
 
 #[test]

@@ -7,8 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +33,37 @@ impl Reactor for Nothing {
         self.0.set(self.0.get() + 1);
         Ok(false)
     }
+}
+
+/// Counts how often it was called.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl std::task::Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_timer_wakes_whoever_has_asked_last_and_by_the_kernels_time() {
+    let (first, second) = (Arc::new(Calls::default()), Arc::new(Calls::default()));
+    let timers = Timers::default();
+    let soon = timers.now() + Duration::from_millis(5);
+    let mut sleep = pin!(timers.sleep_until(soon));
+    for calls in [&first, &second] {
+        let waker = Waker::from(Arc::clone(calls));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    // The clock goes on, and nobody has asked the kernel: for everybody it is still then.
+    thread::sleep(Duration::from_millis(10));
+    let waker = Waker::from(Arc::clone(&second));
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    timers.fire(soon);
+    let count = |calls: &Calls| calls.0.load(Ordering::Relaxed);
+    assert_eq!((count(&first), count(&second)), (0, 1));
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    assert!(timers.next().is_none(), "it has left the tree");
 }
 
 /// A task that counts its polls, and hands out its waker.

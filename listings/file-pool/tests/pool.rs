@@ -124,12 +124,52 @@ fn many_jobs_and_no_result_is_lost() {
         while next < 20_000 && pool.submit(Plus(next)).is_ok() {
             next += 1;
         }
-        is_readable(&pool, 1000);
+        assert!(
+            is_readable(&pool, 20_000),
+            "there are results, and the descriptor says so"
+        );
         for done in pool.take_done() {
             (sum, taken) = (sum + done, taken + 1);
         }
     }
     assert_eq!((taken, sum), (20_000, (1..=20_000).sum::<u64>()));
+}
+
+#[test]
+fn a_thread_that_was_woken_for_nothing_is_still_there() {
+    enum Either {
+        Nothing,
+        Held(Held),
+    }
+    impl Job for Either {
+        type Done = ();
+        fn work(self) {
+            if let Self::Held(held) = self {
+                held.work();
+            }
+        }
+    }
+    let mut pool = Pool::new(4, 1).expect("threads");
+    let mut hand_over = |job| {
+        let mut job = Some(job);
+        while let Some(refused) = job.take() {
+            job = pool.submit(refused).err();
+            pool.take_done();
+        }
+    };
+    // There is a job at a time, so they wait, are woken, and take each other's jobs.
+    (0..20_000).for_each(|_| hand_over(Either::Nothing));
+    let (begun, begins) = channel();
+    let ends: Vec<Sender<()>> = (0..4)
+        .map(|name| {
+            let (job, end) = held(name, &begun);
+            hand_over(Either::Held(job));
+            end
+        })
+        .collect();
+    let all = (0..4).filter(|_| begins.recv_timeout(LONG / 4).is_ok()).count();
+    assert_eq!(all, 4, "so many of four threads are there");
+    drop(ends);
 }
 
 #[test]

@@ -97,6 +97,17 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_is_how_long_the_place_is() {
+        let (long, longer) = ("x".repeat(LONGEST - 1), "x".repeat(LONGEST));
+        assert!(from("/", &long).is_some() && from("/", &longer).is_none());
+        assert!(from("/", &"a/../".repeat(1000)).is_some(), "it leads nowhere far");
+        assert!(
+            from(&"x/".repeat(2000), &"y".repeat(100)).is_none(),
+            "a short name, far below"
+        );
+    }
+
+    #[test]
     fn a_folder_does_not_hold_itself_nor_its_neighbours() {
         let place = |name| Place::root().join(name).expect("a place");
         let inbox = place("in");

@@ -19,14 +19,11 @@ impl RelPath {
     pub fn from_target(target: &str) -> Result<Self, u16> {
         let encoded = target.strip_prefix('/').ok_or(400_u16)?;
         let mut path = String::with_capacity(encoded.len() + "index.html".len());
-        for segment in encoded.split('/') {
-            if !path.is_empty() {
+        for (n, segment) in encoded.split('/').enumerate() {
+            if n > 0 {
                 path.push('/');
             }
             path.push_str(&decode(segment)?);
-            if segment.is_empty() && !encoded.is_empty() && !encoded.ends_with('/') {
-                return Err(404);
-            }
         }
         if path.is_empty() || path.ends_with('/') {
             path.push_str("index.html");
@@ -109,7 +106,9 @@ mod tests {
             ("/..%2fx", 404),
             ("/..%5cx", 404),
             ("/a\\..\\x", 404),
+            ("//", 404),
             ("//x", 404),
+            ("//a/", 404),
             ("/a//b", 404),
             ("/a//", 404),
             ("/.git/config", 404),

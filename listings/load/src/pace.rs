@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(late, times);
         assert_eq!(std::iter::from_fn(|| schedule.take(begin + 9 * SECOND)).count(), 9);
         assert_eq!((schedule.left(), schedule.next(begin)), (0, None));
+        assert_eq!(schedule.last(), Some(begin + SECOND * 2), "whatever was taken when");
     }
 
     #[test]

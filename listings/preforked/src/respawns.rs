@@ -67,6 +67,20 @@ mod tests {
         let started = (0..100).take_while(|_| respawns.may_start()).count();
         // On a machine that is slow enough the window has passed meanwhile.
         assert!(started == 20 || begun.elapsed() > WINDOW, "{started} were started");
+        assert!(started < 100, "it says no, and does not wait until it may say yes");
         assert!(respawns.may_start(), "it has waited until there may be another");
+    }
+
+    #[test]
+    fn each_start_counts_for_a_window_of_its_own() {
+        let mut respawns = Respawns::new(8);
+        let begun = Instant::now();
+        assert!((0..10).all(|_| respawns.may_start()));
+        std::thread::sleep(WINDOW * 6 / 10);
+        assert!((0..10).all(|_| respawns.may_start()));
+        assert!(!respawns.may_start() || begun.elapsed() > WINDOW, "that are twenty");
+        // It has waited until the first ten no longer count. The second ten do.
+        let more = (0..20).take_while(|_| respawns.may_start()).count();
+        assert!(more == 10 || begun.elapsed() > WINDOW * 14 / 10, "{more} more");
     }
 }

@@ -151,4 +151,21 @@ mod tests {
         });
         assert_eq!(taken, 5_000);
     }
+
+    #[test]
+    fn who_waits_for_an_item_is_counted_while_it_waits() {
+        let queue: Queue<u32> = Queue::new(1);
+        let takers = || queue.waiting().takers;
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| queue.pop());
+            let begun = std::time::Instant::now();
+            while takers() != 1 && begun.elapsed() < Duration::from_secs(10) {
+                thread::yield_now();
+            }
+            let counted = takers();
+            queue.close();
+            assert_eq!((counted, taker.join().expect("no panic")), (1, None));
+        });
+        assert_eq!(takers(), 0);
+    }
 }

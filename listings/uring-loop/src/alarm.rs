@@ -61,10 +61,15 @@ mod tests {
         assert!(alarm.set(None).is_none());
         assert!(matches!(alarm.set(Some(now + second * 9)), Some(Wish::Begin(..))));
         assert!(alarm.set(Some(now + second * 10)).is_none(), "it ends early enough");
+        assert!(alarm.set(Some(now + second * 9)).is_none(), "it still does");
         assert!(alarm.set(None).is_none());
         assert!(matches!(alarm.set(Some(now + second * 3)), Some(Wish::Cancel(_))));
         assert!(alarm.set(Some(now + second * 2)).is_none(), "it was given up already");
         alarm.is_over();
-        assert!(matches!(alarm.set(Some(now)), Some(Wish::Begin(..))), "what is due, too");
+        let Some(Wish::Begin(_, Op::Sleep { time })) = alarm.set(Some(now)) else {
+            panic!("what is due, too");
+        };
+        let none = Timespec::from(Duration::ZERO);
+        assert_ne!(format!("{time:?}"), format!("{none:?}"), "no time is no timeout");
     }
 }

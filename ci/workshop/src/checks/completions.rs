@@ -12,7 +12,8 @@ pub fn ring_take(bench: &Bench) -> Checked {
         "user_data 42, result 4096: 4096 bytes",
     ])?;
     let ran = bench.run("closed", &[])?;
-    ran.prints(&["the read: 5 bytes, \"hello\""])
+    ran.prints(&["the read: 5 bytes, \"hello\""])?;
+    bench.tests(Some("experiments"), &["by_hand_the_rings_go_round"])
 }
 
 pub fn ring_give_up(bench: &Bench) -> Checked {
@@ -47,5 +48,5 @@ pub fn executor_poll(bench: &Bench) -> Checked {
 
 pub fn executor_sleep(bench: &Bench) -> Checked {
     greets(bench)?;
-    bench.tests(None, &["tests::timers_end"])
+    bench.tests(None, &["tests::timers_end", "tests::a_timer_wakes"])
 }

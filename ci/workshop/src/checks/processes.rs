@@ -20,15 +20,31 @@ fn forking(model: Model) -> Model {
 pub fn read_watch(bench: &Bench) -> Checked {
     let names = [
         "a_waiting_process_sleeps_inside_read",
+        "a_process_that_sleeps_elsewhere_does_not_read",
         "a_watched_program_that_does_not_wait_is_ended",
     ];
-    bench.tests(Some("experiments"), &names)
+    let said = bench.tests_say(Some("experiments"), &names)?;
+    // The kernel shows it to us, of ourselves.
+    for (file, words) in [
+        ("/proc/self/syscall", "in which system call"),
+        ("/proc/self/wchan", "where a process sleeps"),
+    ] {
+        if said.contains(words)
+            && std::fs::read_to_string(file).is_ok_and(|text| !text.is_empty())
+        {
+            return fails(format!(
+                "{file} is there on this kernel, and look has not said what such a file says"
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub fn read_usage(bench: &Bench) -> Checked {
     let names = [
         "a_read_from_an_empty_pipe_waits_once_and_computes_nothing",
         "a_neighbour_stops_us_without_our_waiting",
+        "what_other_threads_compute_is_not_ours",
     ];
     bench.tests(Some("experiments"), &names)
 }
@@ -39,6 +55,21 @@ pub fn app_path(bench: &Bench) -> Checked {
 }
 
 pub fn iterative_accept(bench: &Bench) -> Checked {
+    let ran = served(bench, "iterative", &[], |server| {
+        server.may_open(0)?;
+        let mut client = Client::connect(server.address)?;
+        client.asks("/small.txt")?;
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        server.may_open(64)?;
+        client.hears().map(drop)
+    })?;
+    ran.lives()?;
+    ran.is_heard()?;
+    if ran.said.is_empty() {
+        return fails(
+            "it could not accept, and has said nothing of that on standard error",
+        );
+    }
     bench.row("iterative", 8, iterative)?;
     bench.row("iterative", 10, iterative)
 }
@@ -52,11 +83,8 @@ pub fn iterative_deadline(bench: &Bench) -> Checked {
         Ok(())
     })?;
     ran.lives()?;
-    ran.in_vain_at_most(
-        &["recvfrom"],
-        20,
-        "it spins; it is to wait until something comes",
-    )?;
+    ran.in_vain_at_most(&["recvfrom"], 2, "it spins; it is to wait until something comes")?;
+    ran.waits_only_in(&["recvfrom", "accept4", "accept", "poll", "ppoll"])?;
     ran.is_heard()?;
     bench.row("iterative", 12, iterative)
 }
@@ -70,7 +98,16 @@ pub fn forking_reap(bench: &Bench) -> Checked {
             same(&Client::connect(server.address)?.ask("/small.txt")?, SMALL)?;
         }
         drop(silent);
-        Ok(())
+        // Several end at the same time, and signals are not counted.
+        let crowd: Vec<Client> =
+            (0..6).map(|_| Client::connect(server.address)).collect::<Result<_, _>>()?;
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(crowd);
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        match server.zombies() {
+            0 => Ok(()),
+            n => fails(format!("{n} children have ended and are still there: zombies")),
+        }
     })?;
     ran.lives()?;
     ran.waits_only_in(&["accept4", "accept"])?;
@@ -83,6 +120,12 @@ pub fn forking_close(bench: &Bench) -> Checked {
         let silent = Client::connect(server.address)?;
         let mut client = Client::connect(server.address)?;
         same(&client.ask("/small.txt")?, SMALL)?;
+        let shared = server.shared_sockets();
+        if shared > 0 {
+            return fails(format!(
+                "a child that serves has {shared} sockets open that its parent has open as well"
+            ));
+        }
         match client.is_at_its_end() {
             true => drop(silent),
             false => {
@@ -115,7 +158,16 @@ pub fn clone_pipe(bench: &Bench) -> Checked {
             "nothing comes through the pipe: the child writes what it has counted",
         );
     }
-    ran.prints(&["the maker sees 0 100"])
+    ran.prints(&["the maker sees 0 100"])?;
+    let is_end = |call: &&trace::Call| {
+        call.name == "read"
+            && call.result == Some(0)
+            && call.within.as_ref().is_some_and(|within| within.contains("by_process"))
+    };
+    match ran.calls().any(|call| is_end(&call)) {
+        true => Ok(()),
+        false => fails("the pipe is not read to its end"),
+    }
 }
 
 /// A server of files that is asked.
