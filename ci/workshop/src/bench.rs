@@ -428,9 +428,11 @@ fn failed_tests(out: &str, said: &str) -> String {
         }
         // It was killed: the last one that was begun was running.
         None => {
-            let begun = out.lines().filter_map(|line| line.strip_prefix("test "));
-            let test =
-                begun.last().and_then(|line| line.split_once(" ...")).map(|(test, _)| test);
+            let mut begun = out.lines().filter_map(|line| line.strip_prefix("test "));
+            let test = begun
+                .next_back()
+                .and_then(|line| line.split_once(" ..."))
+                .map(|(test, _)| test);
             let seconds = TESTS.as_secs();
             let test = test.unwrap_or("none says its name");
             lines.insert(0, format!("a test does not end within {seconds} s: {test}"));
