@@ -67,7 +67,11 @@ fn a_process_that_sleeps_elsewhere_does_not_read() {
 fn what_other_threads_compute_is_not_ours() {
     let over = AtomicBool::new(false);
     let cost = thread::scope(|scope| {
-        scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop()
+            }
+        });
         let sleep = || {
             thread::sleep(Duration::from_millis(200));
             Ok(())
