@@ -25,7 +25,7 @@ use crate::ran::{Ran, Why, fails};
 /// How long a program may run.
 const PROGRAM: Duration = Duration::from_secs(10);
 /// How long tests may run.
-const TESTS: Duration = Duration::from_secs(20);
+const TESTS: Duration = Duration::from_secs(15);
 /// How long cargo may compile: the first time all that a listing stands on.
 const COMPILING: Duration = Duration::from_secs(1800);
 /// Of what the compiler says so much is shown.

@@ -37,7 +37,7 @@ impl Desk {
     /// One that is thrown away, for the proof that exercises are what they claim.
     pub fn for_proof(root: &Path, number: usize) -> Self {
         let folder = root.join(format!("target/workshop-proof-{number}"));
-        let target = folder.join("target");
+        let target = root.join("target/workshop-proof");
         Self { root: root.to_owned(), folder, target }
     }
 
