@@ -27,8 +27,8 @@ pub struct Proof {
     pub skipped: Vec<String>,
 }
 
-/// Proves these exercises, two at a time, and prints each. Those of one listing come one after
-/// another: their programs have the same names, and both who prove build in one place, so that
+/// Proves these exercises, three at a time since much of it is waiting, and prints each. Those of one listing come one after
+/// another: their programs have the same names, and all who prove build in one place, so that
 /// what exercises stand on is built once.
 pub fn prove(root: &Path, exercises: &[Exercise]) -> Proof {
     let mut listings: BTreeMap<&str, Vec<&Exercise>> = BTreeMap::new();
@@ -40,7 +40,7 @@ pub fn prove(root: &Path, exercises: &[Exercise]) -> Proof {
     listings.sort_by_key(|some| std::cmp::Reverse(some.len()));
     let (next, proof) = (AtomicUsize::new(0), Mutex::new(Proof::default()));
     thread::scope(|scope| {
-        for number in 0..2 {
+        for number in 0..3 {
             let (next, proof, listings) = (&next, &proof, &listings);
             scope.spawn(move || {
                 let desk = Desk::for_proof(root, number);

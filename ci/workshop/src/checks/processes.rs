@@ -4,7 +4,7 @@
 use conformance::Model;
 
 use super::{SMALL, same, serves};
-use crate::bench::{Bench, Checked, Server};
+use crate::bench::{Bench, Checked, Fault, Server};
 use crate::clients::Client;
 use crate::ran::fails;
 
@@ -91,7 +91,7 @@ pub fn iterative_deadline(bench: &Bench) -> Checked {
 
 pub fn forking_reap(bench: &Bench) -> Checked {
     // Two who say nothing, and one after another who asks.
-    let ran = served(bench, "forking", &["--max-connections", "8"], |server| {
+    let ran = served(bench, "forking", &["--max-connections", "16"], |server| {
         let silent: Vec<Client> =
             (0..2).map(|_| Client::connect(server.address)).collect::<Result<_, _>>()?;
         for _ in 0..10 {
@@ -110,6 +110,10 @@ pub fn forking_reap(bench: &Bench) -> Checked {
         }
     })?;
     ran.lives()?;
+    // Whoever never looks after its children has no place for more, sooner or later.
+    if matches!(&ran.asked, Err(Fault::Fails(why)) if why.contains("zombies")) {
+        return ran.is_heard();
+    }
     ran.waits_only_in(&["accept4", "accept"])?;
     ran.is_heard()?;
     bench.row("forking", 10, forking)
@@ -176,7 +180,7 @@ fn served(
     bin: &str,
     flags: &[&str],
     ask: fn(&Server) -> Checked,
-) -> Result<crate::Ran, crate::Fault> {
+) -> Result<crate::Ran, Fault> {
     let (folder, flags) = serves(flags)?;
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let ran = bench.serve(bin, &flags, ask);
