@@ -216,6 +216,7 @@
     function equipRarities() {
         const rare = {
             "figure.chart": root.dataset.charts,
+            ".claims thead": root.dataset.claims,
             ".steps": root.dataset.steps,
             "svg[data-shows], code[class*='run=']": root.dataset.timeline,
             // Only the book's own server knows how far a learner is.
