@@ -220,7 +220,7 @@
             ".steps": root.dataset.steps,
             "svg[data-shows], code[class*='run=']": root.dataset.timeline,
             // Only the book's own server knows how far a learner is.
-            "meta[name='run-token']": root.dataset.workshop,
+            "html:has(meta[name='run-token']) #book-contents a[href$='workshop.html']": root.dataset.workshop,
         };
         for (const [what, src] of Object.entries(rare)) {
             if (document.querySelector(what)) {
