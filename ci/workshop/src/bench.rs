@@ -309,9 +309,7 @@ impl Server {
         }
         Ok(())
     }
-}
 
-impl Server {
     fn children(&self) -> Vec<u32> {
         let list = format!("/proc/{0}/task/{0}/children", self.pid);
         let text = std::fs::read_to_string(list).unwrap_or_default();

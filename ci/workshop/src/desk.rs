@@ -106,6 +106,7 @@ impl Desk {
         let mut workspace = Table::new();
         workspace.insert("resolver".into(), "3".into());
         workspace.insert("members".into(), members.into());
+        workspace.insert("exclude".into(), vec!["kept"].into());
         manifest.insert("workspace".into(), workspace.into());
         // Line tables, by which a check names lines.
         let dev = root.get("profile").and_then(|profiles| profiles.get("dev")).cloned();

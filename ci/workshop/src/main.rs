@@ -4,8 +4,6 @@ use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
-    // Some checks have a store beside them, which is this program again.
-    store::embedded::run_if_asked();
     program::run()
 }
 

@@ -218,14 +218,6 @@ impl Ran {
         }
     }
 
-    /// Its first thread must have waited in this call.
-    pub fn waits_in(&self, name: &str) -> Checked {
-        match self.calls().any(|call| call.name == name && waits(call)) {
-            true => Ok(()),
-            false => fails(format!("it never waits in {name}")),
-        }
-    }
-
     /// Nobody may make one of these calls.
     pub fn never_calls(&self, names: &[&str], why: &str) -> Checked {
         let calls = self.lanes.iter().flat_map(|lane| self.calls_of(Some(lane)));
@@ -403,7 +395,6 @@ mod tests {
         let why = "it waits in recvfrom (workshop/x/src/recvfrom.rs:7); it is to wait in poll and nowhere else";
         assert_eq!(said(ran.waits_only_in(&["poll"])), why);
         assert_eq!(said(ran.waits_only_in(&["poll", "recvfrom"])), "");
-        assert_eq!(said(ran.waits_in("read")), "it never waits in read");
         assert_eq!(
             said(ran.never_calls(&["read"], "no")),
             "it calls read (workshop/x/src/read.rs:7): no"
