@@ -24,9 +24,22 @@ fn texts() -> Vec<(String, String)> {
     texts
 }
 
+/// The packages in `listings`, and their programs.
+fn names_in_listings() -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for listing in fs::read_dir(root().join("listings")).expect("listings") {
+        let listing = listing.expect("an entry").path();
+        let bins = fs::read_dir(listing.join("src/bin")).into_iter().flatten().flatten();
+        let files = bins.map(|bin| bin.path()).chain([listing]);
+        names.extend(files.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())));
+    }
+    names
+}
+
 #[test]
 fn each_program_that_is_to_be_shown_is_there() {
-    let run = Regex::new(r"`(?:target/debug/|cargo (?:run|trace) (?:--release )?-p )([a-z-]+)(?: --bin ([a-z-]+))?").unwrap();
+    let run = Regex::new(r"(?:target/debug/|cargo (?:run|trace) (?:--release )?-p )([a-z-]+)(?: --bin ([a-z-]+))?").unwrap();
+    let programs = names_in_listings();
     let mut seen = 0;
     for (file, text) in texts() {
         for found in run.captures_iter(&text) {
@@ -39,9 +52,9 @@ fn each_program_that_is_to_be_shown_is_there() {
                 true => listing.join("src/main.rs").is_file(),
                 false => files.iter().any(|file| listing.join(file).is_file()),
             };
-            // Programs are also named by themselves, where they have been built.
-            let built = found[0].contains("target/debug");
-            assert!(is_there || built, "{file}: {}", &found[0]);
+            // Where they have been built, programs stand without their packages.
+            let is_built = found[0].contains("target/debug") && programs.contains(package);
+            assert!(is_there || is_built, "{file}: {}", &found[0]);
         }
     }
     assert!(seen > 30, "{seen} programs are shown");
@@ -56,14 +69,7 @@ fn each_exercise_that_is_named_is_there_and_each_chapter_with_one_has_notes() {
     )
     .unwrap();
     // What else has a hyphen, and stands in the same marks.
-    let mut others: BTreeSet<String> = BTreeSet::new();
-    for listing in fs::read_dir(root().join("listings")).expect("listings") {
-        let listing = listing.expect("an entry").path();
-        let bins = fs::read_dir(listing.join("src/bin")).into_iter().flatten().flatten();
-        let files = bins.map(|bin| bin.path()).chain([listing]);
-        let names = files.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned()));
-        others.extend(names);
-    }
+    let others = names_in_listings();
     for (file, text) in texts() {
         for found in named.captures_iter(&text) {
             let name = &found[1];
@@ -100,4 +106,34 @@ fn the_minutes_of_each_day_add_up() {
         until = at + number(3);
     }
     assert_eq!(days, 3);
+}
+
+#[test]
+fn the_minutes_of_each_chapters_exercises_are_theirs() {
+    let all = runs::exercises::in_order(&root()).expect("they are well written");
+    let row = Regex::new(r"(?m)^\| (\d+) \| exercises?: (.+) \|$").unwrap();
+    let name = Regex::new(r"`([a-z-]+)`").unwrap();
+    let mut named = 0;
+    for (file, text) in texts() {
+        for found in row.captures_iter(&text) {
+            let minutes = name.captures_iter(&found[2]).map(|name| {
+                named += 1;
+                let one = all.iter().find(|one| one.exercise.name == name[1]);
+                let one = one.unwrap_or_else(|| panic!("{file}: {}", &name[1]));
+                let minutes = one.exercise.minutes;
+                // One that stands alone has the row's.
+                let itself = format!("`{}` ({minutes})", &name[1]);
+                let is_alone = found[0].contains("exercise: ");
+                assert!(is_alone || found[2].contains(&itself), "{file}: not {itself}");
+                minutes
+            });
+            let sum: u32 = minutes.sum();
+            assert_eq!(found[1], sum.to_string(), "{file}: {}", &found[0]);
+        }
+    }
+    assert_eq!(
+        named,
+        all.len(),
+        "each exercise has its minutes in the notes of its chapter"
+    );
 }
