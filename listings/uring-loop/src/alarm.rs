@@ -1,6 +1,6 @@
 //! One timer for all deadlines.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use io_uring::types::Timespec;
 
@@ -29,7 +29,6 @@ impl Alarm {
         match &mut self.until {
             None => {
                 let left = due.saturating_duration_since(Instant::now());
-                let left = left.max(Duration::from_nanos(1));
                 let time = Box::new(Timespec::from(left));
                 self.until = Some((due, false));
                 Some(Wish::Begin(self.token, Op::Sleep { time }))
@@ -51,8 +50,12 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustix::io::Errno;
+
     use super::*;
-    use crate::Part;
+    use crate::{Part, Ring, Setup, Work};
 
     #[test]
     fn it_is_begun_once_and_given_up_once_and_only_for_what_is_earlier() {
@@ -66,10 +69,24 @@ mod tests {
         assert!(matches!(alarm.set(Some(now + second * 3)), Some(Wish::Cancel(_))));
         assert!(alarm.set(Some(now + second * 2)).is_none(), "it was given up already");
         alarm.is_over();
-        let Some(Wish::Begin(_, Op::Sleep { time })) = alarm.set(Some(now)) else {
-            panic!("what is due, too");
+        assert!(matches!(alarm.set(Some(now)), Some(Wish::Begin(..))), "what is due, too");
+    }
+
+    #[test]
+    fn what_is_overdue_is_over_at_once() {
+        let Ok(mut ring) =
+            Ring::new(&Setup { entries: 4, as_of: None, work: Work::AtOnce })
+        else {
+            return flags::skipped("io_uring is forbidden here");
         };
-        let none = Timespec::from(Duration::ZERO);
-        assert_ne!(format!("{time:?}"), format!("{none:?}"), "no time is no timeout");
+        let mut alarm = Alarm::new(Token { slot: 2, part: Part::Work });
+        let Some(Wish::Begin(token, op)) = alarm.set(Some(Instant::now())) else {
+            panic!("it is due");
+        };
+        assert!(format!("{op:?}").contains("tv_sec: 0, tv_nsec: 0"), "{op:?}");
+        ring.begin(token, op);
+        ring.wait(1).expect("it is entered");
+        let done = ring.next().expect("a timeout of no time has ended");
+        assert_eq!(done.result.err(), Some(Errno::TIME));
     }
 }
