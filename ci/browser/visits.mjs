@@ -74,15 +74,19 @@ export async function visitStatic({ browser, files, visited: names }) {
     });
 }
 
-/** The pages as `cargo book` serves them: what its scripts and Run buttons add. */
+/** The pages as `cargo book` serves them: what its scripts and its Run and Check buttons add. */
 export async function visitServed({ browser, book, visited: names }) {
     const faults = new Faults();
     await each(names, (name) => onPage(browser, `${book.address}/${name}`, {}, async (page) => {
         const check = async (kind, found) => faults.add(kind, name, await found);
-        const blocks = await page.locator('main code[class*="run="]').count();
-        const buttons = await page.locator(".run").count();
-        await check("a Run button for each recorded output", blocks === buttons ? [] : [`${buttons} for ${blocks}`]);
-        if (blocks && name !== "print.html") {
+        let pressed = 0;
+        for (const [verb, block, what] of [["Run", "run=", "recorded output"], ["Check", "check=", "exercise"]]) {
+            const blocks = await page.locator(`main code[class*="${block}"]`).count();
+            const buttons = await page.locator(`.run-button[aria-label^="${verb} "]`).count();
+            await check(`a ${verb} button for each ${what}`, blocks === buttons ? [] : [`${buttons} for ${blocks}`]);
+            pressed += buttons;
+        }
+        if (pressed && name !== "print.html") {
             await unfold(page);
             await check("axe, light", violations(page));
             await resize(page, NARROW);
