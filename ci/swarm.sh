@@ -34,7 +34,7 @@ for server in "${servers[@]}"; do
   done
   "$tools/bin/locust" -f "$file" --master --master-bind-host 127.0.0.1 --master-bind-port "$port" --expect-workers "$workers" \
     --expect-workers-max-wait 60 --headless --host "http://$address" --users "$users" --spawn-rate 100 --run-time "${seconds}s" \
-    --stop-timeout 10 --json > "$work/said" 2> "$work/master" || { tail -20 "$work/master" "$work"/worker.* >&2; exit 1; }
+    --stop-timeout 2 --json > "$work/said" 2> "$work/master" || { tail -20 "$work/master" "$work"/worker.* >&2; exit 1; }
   visitor=$(curl -fsS "http://$address/guestbook" | sed -n 's/.*You are visitor \([0-9]*\)\..*/\1/p')
   python3 - "$server" "$work/said" "$((visitor - 1))" <<'PYTHON'
 import json, sys

@@ -310,10 +310,24 @@ impl Server {
         Ok(())
     }
 
-    fn children(&self) -> Vec<u32> {
+    /// Its children, in the order in which they were made.
+    pub fn children(&self) -> Vec<u32> {
         let list = format!("/proc/{0}/task/{0}/children", self.pid);
         let text = std::fs::read_to_string(list).unwrap_or_default();
         text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// SIGTERM.
+    pub fn is_told_to_end(&self) -> Checked {
+        match kill(Pid::from_raw(self.pid), Signal::SIGTERM) {
+            Ok(()) => Ok(()),
+            Err(_) => fails("the server has ended"),
+        }
+    }
+
+    /// Ends one of its children, which may have ended by itself.
+    pub fn kills(&self, child: u32) {
+        let _ = kill(Pid::from_raw(child as i32), Signal::SIGKILL);
     }
 
     /// Children that have ended and were not waited for.

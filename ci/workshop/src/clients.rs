@@ -47,11 +47,16 @@ impl Client {
 
     /// Waits for a response: its content.
     pub fn hears(&mut self) -> Result<Vec<u8>, Fault> {
+        self.hears_all().map(|(_, content)| content)
+    }
+
+    /// Waits for a response: its head, and its content.
+    pub fn hears_all(&mut self) -> Result<(String, Vec<u8>), Fault> {
         loop {
-            if let Some((content, rest)) = response(&self.rest) {
-                let content = content.to_vec();
+            if let Some((head, content, rest)) = response(&self.rest) {
+                let whole = (head.to_owned(), content.to_vec());
                 self.rest = rest.to_vec();
-                return Ok(content);
+                return Ok(whole);
             }
             let mut buffer = [0; 16 * 1024];
             match self.stream.read(&mut buffer) {
@@ -107,8 +112,8 @@ impl Client {
     }
 }
 
-/// The content of a response, if it is there whole, and what follows it.
-fn response(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The head and the content of a response, if it is there whole, and what follows it.
+fn response(bytes: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = str::from_utf8(&bytes[..at]).ok()?;
     let length = head.lines().find_map(|line| {
@@ -116,5 +121,5 @@ fn response(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
     let end = at.checked_add(length.unwrap_or(0))?;
-    Some((bytes.get(at..end)?, &bytes[end..]))
+    Some((head, bytes.get(at..end)?, &bytes[end..]))
 }

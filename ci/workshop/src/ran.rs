@@ -218,6 +218,13 @@ impl Ran {
         }
     }
 
+    /// The call in which the first thread has slept longest, if in any.
+    pub fn longest_wait(&self) -> Option<&Call> {
+        let waits =
+            self.calls().filter(|call| waits(call) && !call.name.starts_with("clone"));
+        waits.max_by(|a, b| a.waited().total_cmp(&b.waited()))
+    }
+
     /// Nobody may make one of these calls.
     pub fn never_calls(&self, names: &[&str], why: &str) -> Checked {
         let calls = self.lanes.iter().flat_map(|lane| self.calls_of(Some(lane)));

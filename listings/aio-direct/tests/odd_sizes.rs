@@ -117,6 +117,13 @@ fn statx_and_trial_agree_on_what_works() {
 }
 
 #[test]
+fn a_trial_of_what_cannot_be_read_says_why() {
+    let folder = fs::File::open("/").unwrap();
+    let error = by_trial(&folder).expect_err("a folder is not read");
+    assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
+}
+
+#[test]
 fn a_file_that_is_not_direct_has_no_dioalign_to_obey() {
     // A pipe and a file of /proc: their numbers are 0, and the bit is not set.
     let (reader, _writer) = io::pipe().unwrap();

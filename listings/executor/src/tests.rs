@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -31,6 +31,22 @@ impl Reactor for Nothing {
     fn wait(&self, sleep: bool) -> std::io::Result<bool> {
         assert!(!sleep, "no task can go on, and nothing will happen");
         self.0.set(self.0.get() + 1);
+        Ok(false)
+    }
+}
+
+/// The same, and it keeps what it is to watch.
+#[derive(Clone, Default)]
+struct Watched(Rc<RefCell<Option<OwnedFd>>>);
+
+impl Reactor for Watched {
+    fn watch(&self, told: BorrowedFd<'_>) -> std::io::Result<()> {
+        *self.0.borrow_mut() = Some(told.try_clone_to_owned()?);
+        Ok(())
+    }
+
+    fn wait(&self, sleep: bool) -> std::io::Result<bool> {
+        assert!(!sleep, "no task can go on, and nothing will happen");
         Ok(false)
     }
 }
@@ -242,6 +258,21 @@ fn another_thread_can_wake_a_task() {
     if let Some((ring, executor)) = ring() {
         is_woken_from_outside(executor, ring.timers());
     }
+}
+
+#[test]
+fn a_thread_that_is_awake_is_not_told() {
+    let watched = Watched::default();
+    let mut executor = Executor::new(watched.clone()).expect("an eventfd");
+    executor.spawner().spawn(rounds(2));
+    executor.block_on(rounds(3)).expect("it does not wait");
+    let told = watched.0.take().expect("it is to be watched");
+    let read = rustix::io::read(&told, &mut [0; 8]);
+    assert_eq!(
+        read,
+        Err(rustix::io::Errno::AGAIN),
+        "a thread that is awake is told of its own tasks"
+    );
 }
 
 /// Three sleeps that are begun in another order, one that is dropped, one that is put off.

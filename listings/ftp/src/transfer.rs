@@ -250,3 +250,85 @@ fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::Interrupted | Kind::WouldBlock | Kind::ConnectionAborted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 10;
+
+    /// A transfer whose file is open and whose client has come in, and what it does first.
+    fn begun(what: Move, limit: u64) -> (Transfer, Job) {
+        let mut transfer = Transfer::new(what, 0, limit, None);
+        let modified = SystemTime::UNIX_EPOCH;
+        let meta = Meta { kind: Kind::File, len: LEN, modified };
+        let next = transfer.next(Done::Opened(Ok(meta)), modified);
+        assert!(matches!(next, Next::Begin(Job::Accept)), "{next:?}");
+        let first = go_on(&mut transfer, Done::Connected(Ok(())));
+        (transfer, first)
+    }
+
+    fn go_on(transfer: &mut Transfer, done: Done) -> Job {
+        match transfer.next(done, SystemTime::UNIX_EPOCH) {
+            Next::Job(job) => job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Says how many bytes of its piece were sent, until it is sent.
+    fn sends(transfer: &mut Transfer, mut job: Job, at_a_time: usize) -> (Vec<u8>, Job) {
+        let mut bytes = Vec::new();
+        while let Job::Send(piece) = job {
+            let n = piece.rest().len().min(at_a_time);
+            bytes.extend_from_slice(&piece.rest()[..n]);
+            job = go_on(transfer, Done::Sent(piece, Ok(n)));
+        }
+        (bytes, job)
+    }
+
+    #[test]
+    fn a_download_ends_where_the_file_did_when_it_was_opened() {
+        for at_a_time in 1..12 {
+            let (mut transfer, first) = begun(Move::Retrieve, 0);
+            assert!(matches!(first, Job::Read { at: 0, .. }), "{first:?}");
+            let job = go_on(&mut transfer, Done::Read(Ok(vec![1; 4])));
+            let (bytes, job) = sends(&mut transfer, job, at_a_time);
+            assert_eq!(bytes, [1; 4], "{at_a_time} bytes at a time");
+            assert!(matches!(job, Job::Read { at: 4, .. }), "{job:?}");
+            // Meanwhile somebody has added to it.
+            let job = go_on(&mut transfer, Done::Read(Ok(vec![2; 100])));
+            let (bytes, job) = sends(&mut transfer, job, at_a_time);
+            assert_eq!(bytes, [2; 6], "what was added is not what was asked for");
+            assert!(matches!(job, Job::End { reset: false }), "{job:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_got_shorter_and_a_connection_that_broke_are_not_complete() {
+        let (mut transfer, _) = begun(Move::Retrieve, 0);
+        let job = go_on(&mut transfer, Done::Read(Ok(Vec::new())));
+        assert!(matches!(job, Job::End { reset: true }), "{job:?}");
+
+        let (mut transfer, _) = begun(Move::Retrieve, 0);
+        let job = go_on(&mut transfer, Done::Read(Ok(vec![1; 10])));
+        let Job::Send(piece) = job else { panic!("{job:?}") };
+        let job = go_on(&mut transfer, Done::Sent(piece, Ok(0)));
+        assert!(matches!(job, Job::End { reset: true }), "{job:?}");
+    }
+
+    #[test]
+    fn an_upload_ends_with_its_connection_and_no_later_than_it_may() {
+        let (mut transfer, first) = begun(Move::Store, 5);
+        assert!(matches!(first, Job::Receive { .. }), "{first:?}");
+        let job = go_on(&mut transfer, Done::Received(Ok(vec![1; 5])));
+        let Job::Write { at: 0, piece } = job else { panic!("{job:?}") };
+        let job = go_on(&mut transfer, Done::Wrote(piece, Ok(5)));
+        assert!(matches!(job, Job::Receive { .. }), "{job:?}");
+        let job = go_on(&mut transfer, Done::Received(Ok(Vec::new())));
+        assert!(matches!(job, Job::End { reset: false }), "{job:?}");
+
+        let (mut transfer, _) = begun(Move::Store, 5);
+        let job = go_on(&mut transfer, Done::Received(Ok(vec![1; 6])));
+        assert!(matches!(job, Job::End { reset: true }), "{job:?}");
+    }
+}

@@ -8,7 +8,10 @@ THINK=0 lets nobody think: a closed loop, as fast as the server and the workers 
 import os
 import random
 
-from locust import FastHttpUser, constant, task
+import gevent
+from locust import FastHttpUser, constant, events, task
+from locust.rpc import Message
+from locust.runners import MasterRunner
 
 # ANCHOR: visitor
 THINK = float(os.environ.get("THINK", "2"))
@@ -34,3 +37,34 @@ class Visitor(FastHttpUser):
             if response.status_code != 200 or "</html>" not in response.text:
                 response.failure("not the page")
 # ANCHOR_END: visitor
+
+
+HEARD = set()
+
+
+@events.worker_report.add_listener
+def hear(client_id, data):
+    """A worker has told the master what it has counted."""
+    HEARD.add(client_id)
+
+
+@events.test_stop.add_listener
+def hear_all(environment, **_):
+    """At its end the master gives its workers half a second for their last counts, and some need longer on a busy machine. So nobody
+    asks any more, and then each is heard once more. When they are ready again, the end reaches them."""
+    runner = environment.runner
+    if not isinstance(runner, MasterRunner):
+        return
+    workers = {worker.id for worker in runner.clients.all}
+    for worker in workers:
+        runner.server.send_to_client(Message("stop", None, worker))
+    with gevent.Timeout(60, False):
+        wait_until(lambda: workers.isdisjoint(runner.clients))
+        HEARD.clear()
+        wait_until(lambda: workers <= HEARD)
+        wait_until(lambda: workers <= set(runner.clients))
+
+
+def wait_until(holds):
+    while not holds():
+        gevent.sleep(0.05)

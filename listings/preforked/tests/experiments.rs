@@ -1,7 +1,14 @@
 //! What the experiments of the chapter print, and what they claim.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::Command;
+
+use preforked::Listeners;
+use rustix::fs::fstat;
+use rustix::net::{getsockname, sockopt};
 
 fn run(program: &str) -> String {
     let output = Command::new(program).output().expect("it starts");
@@ -36,6 +43,23 @@ fn only_a_queue_of_its_own_waits_for_a_worker_that_is_stuck() {
     let [shared, one_each] = waiting[..] else { panic!("{printed}") };
     // The chance that none of 40 falls on one of four queues is 1 in 100,000.
     assert!(shared == 0 && (1..40).contains(&one_each), "{printed}");
+}
+
+#[test]
+fn each_worker_has_a_queue_of_its_own_at_one_address() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners::one_each(3, any, 16).expect("three listeners");
+    let address = |listener: &OwnedFd| {
+        SocketAddr::try_from(getsockname(listener).expect("it has one")).expect("of IP")
+    };
+    let addresses: BTreeSet<_> = listeners.all().iter().map(address).collect();
+    // One that is open twice is one socket.
+    let socket = |listener: &OwnedFd| fstat(listener).expect("it is open").st_ino;
+    let sockets: BTreeSet<_> = listeners.all().iter().map(socket).collect();
+    assert_eq!((addresses.len(), sockets.len()), (1, 3));
+    for listener in listeners.all() {
+        assert_eq!(sockopt::tcp_nodelay(listener), Ok(true));
+    }
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Shelf {
         drop(idle);
     }
 
+    /// How many workers wait for a thread.
+    pub fn kept(&self) -> usize {
+        self.idle().len()
+    }
+
     /// How long a request may still take after SIGTERM.
     pub fn grace(&self) -> Duration {
         self.pattern.grace()

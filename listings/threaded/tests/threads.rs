@@ -5,13 +5,16 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use guestbook::Settings;
+use iterative::{Files, StoreClient, Worker};
 use rustix::process::{Pid, Signal, kill_process};
-use threaded::Threads;
+use threaded::{KEPT, Shelf, Threads};
 
 /// How long nothing may take, on a machine that is busy enough.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,7 +110,7 @@ fn answer(mut stream: TcpStream) -> String {
 fn first_answer(stream: &mut TcpStream) -> String {
     let mut bytes = vec![0; 4096];
     let mut n = 0;
-    while !bytes[..n].ends_with(b"[lints]\nworkspace = true\n") {
+    while !bytes[..n].ends_with(include_bytes!("../Cargo.toml")) {
         n += match stream.read(&mut bytes[n..]).expect("an answer") {
             0 => panic!("the connection has ended"),
             more => more,
@@ -183,6 +186,17 @@ fn a_file_is_open_once_and_a_connection_to_the_store_is_handed_on() {
     // The listener, ten clients, and the store, which was asked one page at a time.
     assert_eq!(number("socket:"), 12, "{open:?}");
     drop(clients);
+}
+
+#[test]
+fn no_more_workers_are_kept_than_there_is_room_for() {
+    let files = Files::new(Path::new(env!("CARGO_MANIFEST_DIR")), true).expect("a folder");
+    let store = StoreClient::new(([127, 0, 0, 1], 1).into(), PATIENCE);
+    let pattern = Worker::new(files, store, Settings::default(), PATIENCE);
+    let shelf = Shelf::new(pattern);
+    let taken: Vec<Worker> = (0..KEPT + 3).map(|_| shelf.take()).collect();
+    taken.into_iter().for_each(|worker| shelf.put_back(worker));
+    assert_eq!(shelf.kept(), KEPT);
 }
 
 #[test]

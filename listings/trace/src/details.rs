@@ -28,6 +28,13 @@ pub(crate) fn told(thread: Pid, name: &str, args: &[u64; 6]) -> Option<String> {
         }
         "epoll_wait" | "epoll_pwait" => Some(milliseconds(args[3])),
         "poll" => Some(format!("{} entries, {}", args[1], milliseconds(args[2]))),
+        "ppoll" => {
+            let time = match args[2] {
+                0 => u64::MAX,
+                address => in_milliseconds(&read(thread, address, 16)?)?,
+            };
+            Some(format!("{} entries, {}", args[1], milliseconds(time)))
+        }
         "accept4" if args[3] as i32 & libc::SOCK_NONBLOCK != 0 => Some("NONBLOCK".into()),
         _ => None,
     }
@@ -49,7 +56,7 @@ pub(crate) fn answered(
                 |event: &[u8]| Some(bits(u32::from_ne_bytes(event[..4].try_into().ok()?)));
             events.chunks(size).filter_map(bits_of).collect::<Vec<_>>()
         }
-        "poll" => {
+        "poll" | "ppoll" => {
             let size = size_of::<libc::pollfd>();
             let entries = read(thread, args[0], size * (args[1] as usize).min(MANY))?;
             let one = |entry: &[u8]| {
@@ -62,6 +69,12 @@ pub(crate) fn answered(
         _ => return None,
     };
     Some(format!("says {}", ready.join(", ")))
+}
+
+/// A timespec: seconds, and nanoseconds, each of 64 bits.
+fn in_milliseconds(time: &[u8]) -> Option<u64> {
+    let word = |bytes: &[u8]| Some(u64::from_ne_bytes(bytes.try_into().ok()?));
+    Some(word(&time[..8])?.saturating_mul(1000) + word(&time[8..])?.div_ceil(1_000_000))
 }
 
 /// The names of bits that poll and epoll have in common, and of epoll's own.
@@ -119,5 +132,13 @@ mod tests {
         assert_eq!(told(this, "poll", &poll).as_deref(), Some(says));
         assert_eq!(answered(this, "poll", &poll, 1).as_deref(), Some("says NVAL of 9"));
         assert_eq!(answered(this, "poll", &poll, 0), None);
+        let time = [2_u64, 500_000];
+        let ppoll = [poll[0], 2, time.as_ptr().addr() as u64, 0, 0, 0];
+        let says = "2 entries, for 2001 ms at most";
+        assert_eq!(told(this, "ppoll", &ppoll).as_deref(), Some(says));
+        assert_eq!(
+            told(this, "ppoll", &[poll[0], 2, 0, 0, 0, 0]),
+            told(this, "poll", &poll)
+        );
     }
 }

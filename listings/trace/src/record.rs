@@ -280,18 +280,20 @@ mod tests {
 
     #[test]
     fn a_child_serves_whom_its_parent_has_accepted_and_closes_for_itself() {
-        use About::{Anybody, One};
+        use About::{Anybody, Nothing, One};
         let (lanes, _) = recorded(&[
             (10, "accept4", Anybody, 7),
+            (30, "openat", Nothing, 9), // for whom its maker works
             (30, "epoll_wait", Anybody, 1), // whom its maker served is forgotten
             (30, "read", One(7), 60),
             (10, "close", One(7), 0),
-            (30, "write", One(7), 600),
+            (30, "epoll_wait", Anybody, 1),
+            (30, "write", One(7), 600), // its own is still open
             (10, "write", One(7), -9),
             (20, "write", One(7), -9),
         ]);
         assert_eq!(lanes.iter().map(|lane| lane.process).collect::<Vec<_>>(), [1, 2, 1]);
-        assert_eq!(whose(&lanes[1]), [None, Some(0), Some(0)]);
+        assert_eq!(whose(&lanes[1]), [Some(0), None, Some(0), None, Some(0)]);
         assert_eq!(whose(&lanes[0]), [Some(0), Some(0), None]);
         assert_eq!(whose(&lanes[2]), [None]);
     }

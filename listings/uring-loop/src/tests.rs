@@ -46,6 +46,8 @@ enum Fault {
     Send(usize),
     /// A read in front of a send that gives no more than this, or fails.
     Read(Result<usize, i32>),
+    /// Files that have no more than this, however often they are read.
+    Short(usize),
 }
 
 struct Kernel {
@@ -172,6 +174,10 @@ impl Kernel {
                     self.has_struck = true;
                     read.map(|n| n.min(wanted))
                 }
+                Fault::Short(bytes) => {
+                    self.has_struck = true;
+                    Ok(bytes.saturating_sub(part.at as usize).min(wanted))
+                }
                 _ => Ok(wanted),
             };
             for n in 0..read.unwrap_or(0) {
@@ -229,6 +235,11 @@ fn serve(features: Features, fault: Fault) -> (Vec<u8>, bool) {
     while !(house.is_empty() && kernel.queue.is_empty()) {
         house.round();
         kernel.take_over(house.take_wishes());
+        let of_clients = |index: &usize| Token::at(*index).slot >= CLIENTS;
+        assert!(
+            !house.is_empty() || !kernel.flying.keys().any(of_clients),
+            "{fault:?}: it is gone, and something of it is in flight"
+        );
         let went_on = kernel.complete(&mut house);
         assert!(
             went_on || house.is_empty(),
@@ -322,6 +333,11 @@ fn short_sends_and_reads_change_nothing_for_the_client() {
         // The file has become shorter than was promised. No second response may follow.
         let (sent, _) = serve(features, Fault::Read(Ok(0)));
         assert!(!right.starts_with(&timeless(&sent)) || sent.is_empty());
+        // It stays so. What is there is sent, and then the connection ends.
+        for n in [0, 1, 100, 611] {
+            let (sent, has_struck) = serve(features, Fault::Short(n));
+            assert!(has_struck && sent.len() < right.len(), "a file of {n} bytes");
+        }
     }
 }
 

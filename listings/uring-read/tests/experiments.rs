@@ -69,6 +69,26 @@ fn by_hand_the_rings_go_round() {
 }
 
 #[test]
+fn by_hand_one_read_is_in_flight_and_no_other() {
+    use uring_read::by_hand::Rings;
+    use uring_read::scratch::Scratch;
+
+    let mut rings = match Rings::new(2) {
+        Ok(rings) => rings,
+        Err(error) => return flags::skipped(Trouble::Setup(error)),
+    };
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = Scratch::new(folder, 4096).expect("a file").buffered;
+    let another = || file.try_clone().expect("a descriptor");
+    rings.queue_read(another(), 10, 0).expect("room");
+    let refused = rings.queue_read(another(), 10, 0).expect_err("its buffer is lent");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ResourceBusy);
+    rings.enter(1, 1).expect("it is taken");
+    assert!(rings.take().is_some_and(|(_, bytes)| bytes.len() == 10));
+    rings.queue_read(another(), 10, 0).expect("it has its buffer back");
+}
+
+#[test]
 fn the_crate_reads_the_same() {
     let Some(printed) = printed(env!("CARGO_BIN_EXE_with-the-crate"), &[]) else { return };
     assert_eq!(printed, "user_data 42, result 4096\n");

@@ -2,6 +2,7 @@
 
 use super::can_run;
 use crate::bench::{Bench, Checked};
+use crate::ran::fails;
 
 pub fn ring_take(bench: &Bench) -> Checked {
     let ran = bench.run("rings-by-hand", &[])?;
@@ -16,6 +17,37 @@ pub fn ring_take(bench: &Bench) -> Checked {
     bench.tests(Some("experiments"), &["by_hand_the_rings_go_round"])
 }
 
+pub fn ring_queue(bench: &Bench) -> Checked {
+    let ran = bench.run("rings-by-hand", &[])?;
+    can_run(&ran)?;
+    ran.prints(&[
+        "io_uring_enter took 1 1 1 0 1",
+        "user_data 42, result 4096: 4096 bytes",
+    ])?;
+    let names =
+        ["by_hand_the_rings_go_round", "by_hand_one_read_is_in_flight_and_no_other"];
+    bench.tests(Some("experiments"), &names)
+}
+
+pub fn ring_chain(bench: &Bench) -> Checked {
+    let ran = bench.run("links", &[])?;
+    can_run(&ran)?;
+    ran.prints(&[
+        "4096 bytes of 4096:",
+        "read 4096",
+        "write 7",
+        "timeout ETIME",
+        "904 bytes, the last:",
+        "read 904",
+        "write ECANCELED",
+        "timeout ECANCELED",
+        "none, behind the end:",
+        "read 0",
+        "write ECANCELED",
+        "timeout ECANCELED",
+    ])
+}
+
 pub fn ring_give_up(bench: &Bench) -> Checked {
     let ran = bench.run("give-up", &[])?;
     can_run(&ran)?;
@@ -27,6 +59,61 @@ pub fn ring_give_up(bench: &Bench) -> Checked {
 pub fn uring_alarm(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["alarm::"])
+}
+
+pub fn uring_sent(bench: &Bench) -> Checked {
+    let names = [
+        "tests::a_client_survives_or_ends_with_every_error",
+        "tests::short_sends_and_reads_change_nothing_for_the_client",
+    ];
+    bench.tests(None, &names)
+}
+
+pub fn uring_leave(bench: &Bench) -> Checked {
+    bench.tests(None, &["tests::"])
+}
+
+pub fn cost_filter(bench: &Bench) -> Checked {
+    let ran = bench.run("past-the-filter", &[])?;
+    can_run(&ran)?;
+    ran.prints(&["openat2 EPERM done EACCES", "connect EPERM done EACCES"])
+}
+
+pub fn cost_calls(bench: &Bench) -> Checked {
+    let ran = bench.run_untraced("calls", &[])?;
+    can_run(&ran)?;
+    ran.ends_well()?;
+    // What it says of 64 clients, and what it does for one.
+    let row = ran.out.lines().last().unwrap_or_default().split_whitespace();
+    let numbers: Vec<u64> = row.filter_map(|word| word.parse().ok()).collect();
+    let [64, requests, epoll, ring] = numbers[..] else {
+        return fails(format!("its last row is not one of 64 clients:\n{}", ran.out));
+    };
+    let seen = bench.run("calls", &["1"])?;
+    seen.ends_well()?;
+    let entered = seen.count("io_uring_enter");
+    if entered == 0 {
+        return fails("it makes no call of io_uring_enter");
+    }
+    let of_one = seen.out.lines().last().unwrap_or_default().split_whitespace();
+    let of_one: Vec<usize> = of_one.filter_map(|word| word.parse().ok()).collect();
+    let said = of_one.last().copied().unwrap_or_default();
+    if entered.abs_diff(said) > 8 {
+        return fails(format!(
+            "it says {said} for one client, and io_uring_enter was called {entered} times"
+        ));
+    }
+    if ring > epoll / 10 {
+        return fails(format!(
+            "{ring} calls of io_uring_enter for {requests} requests: what is begun is handed over by the next wait, all of it"
+        ));
+    }
+    // Those of the clients, and of the echo over epoll.
+    let writes = seen.count("write") + seen.count("sendto");
+    match writes > 3 * 100 + 50 {
+        true => fails(format!("{writes} writes: answers were sent by calls of their own")),
+        false => Ok(()),
+    }
 }
 
 /// The two visitors, greeted by a future: they wait in epoll, and nobody is asked in vain.
@@ -43,6 +130,18 @@ pub fn executor_poll(bench: &Bench) -> Checked {
     let names: Vec<String> = names.iter().map(|name| format!("tests::{name}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     greets(bench)?;
+    bench.tests(None, &names)
+}
+
+pub fn executor_race(bench: &Bench) -> Checked {
+    greets(bench)
+}
+
+pub fn executor_push(bench: &Bench) -> Checked {
+    let names = [
+        "tests::another_thread_can_wake_a_task",
+        "tests::a_thread_that_is_awake_is_not_told",
+    ];
     bench.tests(None, &names)
 }
 

@@ -343,3 +343,35 @@ pub fn aio_eventfd(bench: &Bench) -> Checked {
     }
     last.does_not_spin()
 }
+
+pub fn epoll_dispatch(bench: &Bench) -> Checked {
+    a_loop(bench, "epoll-loop", &["--files-in-loop"], EPOLL)?;
+    // What is in memory, too, is read by the pool.
+    let flags = ["--pool-always"];
+    let ran = served(bench, "epoll-loop", &flags, |server| {
+        let mut client = Client::connect(server.address)?;
+        for _ in 0..5 {
+            same(&client.ask("/small.txt")?, SMALL)?;
+        }
+        Ok(())
+    })?;
+    waits_well(&ran, EPOLL)?;
+    bench.row("epoll-loop", 16, event_loop)?;
+    bench.row("epoll-loop", 8, event_loop)
+}
+
+pub fn aio_judge(bench: &Bench) -> Checked {
+    let names = [
+        "every_length_that_an_event_may_have_is_understood",
+        "every_error_that_an_event_may_have_ends_the_read_or_asks_again",
+        "a_read_that_makes_no_progress_is_given_up",
+        "a_file_of_any_length_is_read_whole_at_any_depth",
+    ];
+    bench.tests(Some("odd_sizes"), &names)
+}
+
+pub fn aio_alignment(bench: &Bench) -> Checked {
+    let names =
+        ["statx_and_trial_agree_on_what_works", "a_trial_of_what_cannot_be_read_says_why"];
+    bench.tests(Some("odd_sizes"), &names)
+}

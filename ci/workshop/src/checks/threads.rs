@@ -1,10 +1,16 @@
 //! Parts 2 to 4, as far as they are about threads; and the pool of part 6.
 
+use std::os::unix::fs::symlink;
+use std::thread::sleep;
+use std::time::Duration;
+
 use conformance::Model;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use trace::{Call, Lane};
 
-use super::can_run;
+use super::{SMALL, can_run, same, serves};
 use crate::bench::{Bench, Checked, Fault};
+use crate::clients::Client;
 use crate::ran::{Ran, fails};
 
 fn pool(model: Model) -> Model {
@@ -30,6 +36,107 @@ pub fn threaded_place(bench: &Bench) -> Checked {
     bench.tests(Some("threads"), &names)
 }
 
+fn threaded(model: Model) -> Model {
+    let args = &["--max-connections", "64"];
+    Model { args, at_once: 64, spawns: true, threads: true, ..model }
+}
+
+pub fn threaded_spawn(bench: &Bench) -> Checked {
+    let (_folder, flags) = serves(&["--store-delay", "300"])?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ran = bench.serve("threaded", &flags, |server| {
+        // One who does not go on keeps nobody waiting.
+        let mut silent = Client::connect(server.address)?;
+        silent.send(b"GET /sm")?;
+        for _ in 0..3 {
+            same(&Client::connect(server.address)?.ask("/small.txt")?, SMALL)?;
+        }
+        drop(silent);
+        // One after another, each has a page.
+        for _ in 0..4 {
+            Client::connect(server.address)?.ask("/guestbook")?;
+        }
+        Ok(())
+    })?;
+    ran.lives()?;
+    ran.is_heard()?;
+    // To the store, of any thread.
+    let connects = |call: &&Call| call.name == "connect";
+    match calls(&ran.lanes).filter(connects).count() {
+        ..3 => {}
+        n => {
+            return fails(format!(
+                "{n} connections to the store were made, for pages that were asked for one after another"
+            ));
+        }
+    }
+    let names = [
+        "at_the_cap_the_next_client_waits_in_the_queue_and_is_served_then",
+        "at_the_cap_a_stop_reaches_every_thread",
+    ];
+    bench.tests(Some("threads"), &names)?;
+    bench.row("threaded", 9, threaded)
+}
+
+pub fn threaded_shelf(bench: &Bench) -> Checked {
+    let names = [
+        "a_file_is_open_once_and_a_connection_to_the_store_is_handed_on",
+        "no_more_workers_are_kept_than_there_is_room_for",
+    ];
+    bench.tests(Some("threads"), &names)
+}
+
+pub fn prethreaded_push(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["queue::"])?;
+    // One is served, one is in the queue, and for the third there is no room.
+    let (_folder, flags) = serves(&["--workers", "1"])?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ran = bench.serve("prethreaded", &flags, |server| {
+        let mut some: Vec<Client> =
+            (0..3).map(|_| Client::connect(server.address)).collect::<Result<_, _>>()?;
+        some.iter_mut().try_for_each(|client| client.send(b"GET /sm"))?;
+        sleep(Duration::from_millis(500));
+        Ok(())
+    })?;
+    let asks =
+        |call: &&Call| ["sched_yield", "clock_nanosleep"].contains(&call.name.as_str());
+    match calls(&ran.lanes).filter(asks).count() {
+        ..20 => ran.is_heard(),
+        n => fails(format!("{n} times it looks: a thread that has no room is to sleep")),
+    }
+}
+
+pub fn prethreaded_told(bench: &Bench) -> Checked {
+    let ran = bench.run("background", &[])?;
+    ran.prints(&["wait with a timeout 0.0 s"])?;
+    // The last thread that was made is the one that is to be told.
+    let Some(last) = ran.lanes.last() else { return fails("it made no thread") };
+    let sleeps = |call: &&Call| ["futex", "clock_nanosleep"].contains(&call.name.as_str());
+    let all: Vec<&Call> = last.calls.iter().filter(sleeps).collect();
+    if all.len() > 6 {
+        return fails(format!(
+            "it wakes up {} times within 300 ms, and nobody has told it anything",
+            all.len()
+        ));
+    }
+    let (Some(begin), Some(end)) = (last.calls.first(), last.calls.last()) else {
+        return fails("the thread makes no call");
+    };
+    match end.begin - begin.begin > 250e3 {
+        true => Ok(()),
+        false => fails("it ends before it is told to"),
+    }
+}
+
+pub fn prethreaded_survive(bench: &Bench) -> Checked {
+    let names = [
+        "a_thread_that_panics_loses_its_client_and_goes_on",
+        "a_stop_reaches_threads_that_nothing_else_would_wake",
+    ];
+    bench.tests(Some("pool"), &names)
+}
+
 pub fn prethreaded_pop(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["queue::"])?;
@@ -39,6 +146,80 @@ pub fn prethreaded_pop(bench: &Bench) -> Checked {
 pub fn trace_waited(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["data::", "record::"])
+}
+
+pub fn trace_record(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["record::"])
+}
+
+pub fn framework_find(bench: &Bench) -> Checked {
+    let (folder, flags) = serves(&[])?;
+    let outside = tempfile::tempdir().map_err(|error| Fault::Trouble(error.to_string()))?;
+    let path = |name: &str| folder.path().join(name);
+    let secret = outside.path().join("secret");
+    std::fs::write(&secret, "secret")
+        .and_then(|()| symlink(&secret, path("out")))
+        .and_then(|()| symlink("small.txt", path("in")))
+        .map_err(|error| Fault::Trouble(error.to_string()))?;
+    mknodat(CWD, path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .map_err(|error| Fault::Trouble(error.to_string()))?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ran = bench.serve("framework", &flags, |server| {
+        let mut client = Client::connect(server.address)?;
+        same(&client.ask("/small.txt")?, SMALL)?;
+        if client.ask("/out")? == b"secret" {
+            return fails("it serves what is outside of its folder, by way of a link");
+        }
+        if client.ask("/in")? != SMALL {
+            return fails(
+                "a link that stays below the folder is a file, and is not served",
+            );
+        }
+        match client.ask("/fifo") {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                fails("of a FIFO nothing is to be opened: a client asks for one, and waits")
+            }
+        }
+    })?;
+    ran.lives()?;
+    ran.is_heard()
+}
+
+pub fn framework_goodbye(bench: &Bench) -> Checked {
+    let (_folder, flags) = serves(&["--store-delay", "500"])?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ran = bench.serve("framework", &flags, |server| {
+        let says_close = |head: &str| {
+            head.lines().any(|line| line.eq_ignore_ascii_case("connection: close"))
+        };
+        let mut stays = Client::connect(server.address)?;
+        stays.asks("/small.txt")?;
+        if says_close(&stays.hears_all()?.0) {
+            return fails("nobody has told it to end, and a response says close");
+        }
+        let mut waits = Client::connect(server.address)?;
+        waits.asks("/guestbook")?;
+        sleep(Duration::from_millis(150));
+        server.is_told_to_end()?;
+        sleep(Duration::from_millis(100));
+        stays.asks("/small.txt")?;
+        let (head, content) = stays.hears_all()?;
+        if content != SMALL {
+            return fails("who asks on a connection that is still open is to be served");
+        }
+        let (of_page, page) = waits.hears_all()?;
+        if !page.starts_with(b"<!") {
+            return fails("who has asked before the end is to have its page");
+        }
+        match says_close(&head) && says_close(&of_page) {
+            true => Ok(()),
+            false => fails("a client is not told that it is the last response"),
+        }
+    })?;
+    ran.lives()?;
+    ran.is_heard()
 }
 
 pub fn framework_blocks(bench: &Bench) -> Checked {
@@ -116,6 +297,38 @@ pub fn stall_fsync(bench: &Bench) -> Checked {
     Ok(())
 }
 
+pub fn stall_late(bench: &Bench) -> Checked {
+    bench.tests(Some("experiments"), &["requests_keep_their_time_while_the_server_stalls"])
+}
+
+pub fn pool_end(bench: &Bench) -> Checked {
+    let names = ["dropping_it_waits_for_what_was_begun_and_throws_the_rest_away"];
+    bench.tests(Some("pool"), &names)?;
+    bench.run("full", &[])?.ends_well()
+}
+
+pub fn pool_beside(bench: &Bench) -> Checked {
+    let ran = bench.run("ticks", &[])?;
+    can_run(&ran)?;
+    ran.ends_well()?;
+    // The second of the two is asked for: from where the job is handed over.
+    let ran = ran.after_last("fadvise64");
+    if ran.count("pread64") > 0 {
+        return fails("the loop reads the file itself, and no tick comes meanwhile");
+    }
+    // At its end it waits for the pool's thread.
+    ran.waits_only_in(&["poll", "ppoll", "futex"])?;
+    let why = "it spins; poll says when there is something";
+    ran.in_vain_at_most(&["read"], 3, why)?;
+    let comes_around = |call: &Call| {
+        call.details.as_ref().is_some_and(|details| details.contains("1 ms at most"))
+    };
+    for name in ["poll", "ppoll"] {
+        ran.each(name, comes_around, "the loop is to come around each millisecond")?;
+    }
+    ran.prints(&["ms"])
+}
+
 pub fn pool_serve(bench: &Bench) -> Checked {
     let names = [
         "results_come_as_they_are_finished_and_the_descriptor_says_so",
@@ -172,6 +385,25 @@ pub fn pool_now(bench: &Bench) -> Checked {
 pub fn ftp_join(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["path::"])
+}
+
+pub fn ftp_telnet(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["command::"])
+}
+
+pub fn ftp_short(bench: &Bench) -> Checked {
+    bench.tests_are_whole()?;
+    bench.tests(None, &["transfer::"])
+}
+
+pub fn load_latency(bench: &Bench) -> Checked {
+    let names = [
+        "every_request_that_was_answered_is_counted_once",
+        "what_goes_wrong_is_counted_by_its_kind",
+        "a_stall_of_a_second_stands_in_the_tail_at_its_full_length",
+    ];
+    bench.tests(Some("known"), &names)
 }
 
 pub fn load_open(bench: &Bench) -> Checked {

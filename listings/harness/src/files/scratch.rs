@@ -15,6 +15,8 @@ use super::places::{content, is_right};
 
 /// Bytes that are written at a time.
 const PIECE: usize = 1 << 20;
+/// How often a file is read until all of it is in memory.
+const WARMINGS: usize = 3;
 
 /// A file of our own.
 #[derive(Debug)]
@@ -132,11 +134,30 @@ impl Scratch {
         self.cold.forget()
     }
 
-    /// Reads all of it once, so that it is in memory, and compares it with what was written.
+    /// Reads all of it, so that it is in memory, and compares it with what was written. What has
+    /// gone meanwhile, because others wanted memory, is read again.
     ///
     /// # Errors
     /// It cannot be read, is not what was written, or there is no memory for it.
     pub fn warm(&self) -> Result<(), String> {
+        let mut resident = 0;
+        for _ in 0..WARMINGS {
+            self.read_all()?;
+            let looked = self.cold.resident();
+            resident =
+                looked.map_err(|error| format!("cannot look at the file: {error}"))?;
+            if resident >= self.size {
+                return Ok(());
+            }
+        }
+        Err(format!(
+            "only {} of {} MiB stay in memory; choose a smaller --size",
+            resident >> 20,
+            self.size >> 20
+        ))
+    }
+
+    fn read_all(&self) -> Result<(), String> {
         let failed = |error: io::Error| format!("cannot read the file again: {error}");
         let mut file = File::open(self.path()).map_err(failed)?;
         let mut piece = vec![0; PIECE];
@@ -146,14 +167,6 @@ impl Scratch {
             if !is_right(from, &piece[..length], length) {
                 return Err(format!("at {from} stands something that nobody has written"));
             }
-        }
-        let resident = self.cold.resident().map_err(failed)?;
-        if resident < self.size {
-            return Err(format!(
-                "only {} of {} MiB stay in memory; choose a smaller --size",
-                resident >> 20,
-                self.size >> 20
-            ));
         }
         Ok(())
     }
