@@ -194,6 +194,13 @@ impl Ran {
         Self { looked_at: (self.looked_at.0, until), ..self }
     }
 
+    /// The same, looked at until then, in microseconds.
+    pub fn clone_up_to(&self, until: f64) -> Self {
+        let (out, said, lanes) = (self.out.clone(), self.said.clone(), self.lanes.clone());
+        let (looked_at, asked) = ((self.looked_at.0, until), self.asked.clone());
+        Self { out, said, lanes, looked_at, asked, ..*self }
+    }
+
     /// Its first thread may sleep in these calls, and in no other.
     pub fn waits_only_in(&self, calls: &[&str]) -> Checked {
         // Whoever makes a process stands still until that has its program, and is not asked here.

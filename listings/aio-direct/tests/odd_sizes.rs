@@ -111,6 +111,7 @@ fn statx_and_trial_agree_on_what_works() {
             assert_eq!(told, Alignment { memory, file: unit, told_by: Teller::Statx });
             // What works by trial is a multiple of what is told; a trial begins at 512.
             assert_eq!(tried.file % unit, 0, "{told}; {tried}");
+            assert!(tried.file <= unit.max(memory).max(512), "{told}; {tried}");
         }
         None => flags::skipped(format_args!("statx does not tell the alignment here")),
     }
@@ -156,6 +157,17 @@ fn every_length_that_an_event_may_have_is_understood() {
             }
         }
     }
+}
+
+#[test]
+fn what_came_before_counts() {
+    let mut piece = Piece::new(0, 8192, 512);
+    assert!(matches!(judge(&mut piece, Ok(4500), 512), Next::Again));
+    assert_eq!(piece.have, 4096);
+    assert!(matches!(judge(&mut piece.clone(), Ok(4096), 512), Next::Whole));
+    assert!(matches!(judge(&mut piece.clone(), Ok(4097), 512), Next::Failed(_)));
+    assert!(matches!(judge(&mut piece, Ok(1000), 512), Next::Again));
+    assert_eq!(piece.have, 4608);
 }
 
 #[test]

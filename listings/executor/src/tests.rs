@@ -275,6 +275,31 @@ fn a_thread_that_is_awake_is_not_told() {
     );
 }
 
+#[test]
+fn another_thread_tells_once_of_all_that_it_has() {
+    let watched = Watched::default();
+    let mut executor = Executor::new(watched.clone()).expect("an eventfd");
+    let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+    for _ in 0..2 {
+        let wakers = Rc::clone(&wakers);
+        executor.spawner().spawn(poll_fn(move |context| {
+            wakers.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        }));
+    }
+    let both_are_woken = async {
+        rounds(2).await;
+        let both = wakers.take();
+        assert_eq!(both.len(), 2);
+        let other = thread::spawn(move || both.into_iter().for_each(Waker::wake));
+        other.join().expect("it does not panic");
+    };
+    executor.block_on(both_are_woken).expect("it does not wait");
+    let (told, mut count) = (watched.0.take().expect("it is to be watched"), [0; 8]);
+    let read = rustix::io::read(&told, &mut count);
+    assert_eq!((read, u64::from_ne_bytes(count)), (Ok(8), 1), "one word for both");
+}
+
 /// Three sleeps that are begun in another order, one that is dropped, one that is put off.
 fn sleeps_in_order<R: Reactor>(mut executor: Executor<R>, timers: &Timers) {
     let mut hour = timers.sleep_until(after(3_600_000));

@@ -58,10 +58,8 @@ fn a_loop_that_reads_sleeps_for_the_disk() {
     assert!(asleep > 0 && looks > asleep, "{printed}");
 }
 
-/// A server that answers nothing for a while after its first answer.
-#[test]
-fn requests_keep_their_time_while_the_server_stalls() {
-    const STALL: Duration = Duration::from_millis(300);
+/// A server that answers nothing for so long after its first answer.
+fn stalls_for(stall: Duration) -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nI am in memory.\n";
@@ -75,7 +73,7 @@ fn requests_keep_their_time_while_the_server_stalls() {
             while let Some(end) = pending.windows(4).position(|four| four == b"\r\n\r\n") {
                 pending.drain(..end + 4);
                 if answered == 1 {
-                    std::thread::sleep(STALL);
+                    std::thread::sleep(stall);
                 }
                 answered += 1;
                 if client.write_all(answer).is_err() {
@@ -84,6 +82,13 @@ fn requests_keep_their_time_while_the_server_stalls() {
             }
         }
     });
+    address
+}
+
+#[test]
+fn requests_keep_their_time_while_the_server_stalls() {
+    const STALL: Duration = Duration::from_millis(300);
+    let address = stalls_for(STALL);
     let pace = Pace { rate: 100, time: Duration::from_millis(500), connections: 1 };
     let begun = Instant::now();
     let latencies =
@@ -94,4 +99,20 @@ fn requests_keep_their_time_while_the_server_stalls() {
     assert!(latencies.quantile(1.0) >= STALL, "{:?}", latencies.quantile(1.0));
     let late = (1..=100).filter(|n| latencies.quantile(f64::from(*n) / 100.0) > STALL / 2);
     assert!(late.count() >= 20, "one slow answer where many were due");
+}
+
+/// Nobody but us is late: this process is stopped for a while, and goes on.
+#[test]
+fn requests_keep_their_time_while_we_stand_still() {
+    const STALL: Duration = Duration::from_millis(150);
+    let address = stalls_for(Duration::ZERO);
+    let script = "sleep 0.15; kill -STOP $PPID; sleep 0.15; kill -CONT $PPID";
+    let mut stops =
+        std::process::Command::new("sh").args(["-c", script]).spawn().expect("a shell");
+    let pace = Pace { rate: 100, time: Duration::from_millis(500), connections: 1 };
+    let latencies =
+        ask(address, "small.txt", pace, &AtomicBool::new(false)).expect("answers");
+    stops.wait().expect("it is ours");
+    assert!(latencies.quantile(1.0) > STALL / 2, "{:?}", latencies.quantile(1.0));
+    assert!(latencies.own_lateness() > STALL / 3, "{:?}", latencies.own_lateness());
 }

@@ -192,6 +192,7 @@ mod tests {
     fn telnet_is_taken_out() {
         assert_eq!(without_telnet(b"\xff\xf4\xff\xf2ABOR"), b"ABOR");
         assert_eq!(without_telnet(b"\xf2ABOR"), b"ABOR");
+        assert_eq!(without_telnet(b"\xff\xf4\xf2ABOR"), b"ABOR");
         assert_eq!(without_telnet(b"RETR \xff\xff"), b"RETR \xff");
         assert_eq!(without_telnet(b"\xff\xfb\x01NOOP\xff"), b"NOOP");
     }

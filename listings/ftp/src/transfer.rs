@@ -327,8 +327,14 @@ mod tests {
         let job = go_on(&mut transfer, Done::Received(Ok(Vec::new())));
         assert!(matches!(job, Job::End { reset: false }), "{job:?}");
 
-        let (mut transfer, _) = begun(Move::Store, 5);
-        let job = go_on(&mut transfer, Done::Received(Ok(vec![1; 6])));
-        assert!(matches!(job, Job::End { reset: true }), "{job:?}");
+        for first in 1..=6 {
+            let (mut transfer, _) = begun(Move::Store, 5);
+            let mut job = go_on(&mut transfer, Done::Received(Ok(vec![1; first])));
+            if let Job::Write { piece, .. } = job {
+                let _ = go_on(&mut transfer, Done::Wrote(piece, Ok(first)));
+                job = go_on(&mut transfer, Done::Received(Ok(vec![1; 6 - first])));
+            }
+            assert!(matches!(job, Job::End { reset: true }), "{first} and more: {job:?}");
+        }
     }
 }

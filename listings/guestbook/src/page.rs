@@ -66,7 +66,7 @@ mod tests {
     fn what_a_guest_writes_is_text() {
         let page = String::from_utf8(render(
             3,
-            &[b"<script>alert('&')</script>\"".to_vec(), vec![0xff]],
+            &[b"<script>alert('&')</script>\"".to_vec(), b"&lt;".to_vec(), vec![0xff]],
         ))
         .expect("UTF-8");
         assert!(page.contains("visitor 3"));
@@ -76,6 +76,7 @@ mod tests {
             ),
             "{page}"
         );
+        assert!(page.contains("<li>&amp;lt;</li>"), "{page}");
         assert!(page.contains("<li>\u{fffd}</li>"));
     }
 

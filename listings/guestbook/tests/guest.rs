@@ -214,6 +214,10 @@ fn every_cut_and_every_two_cuts_give_the_same_bytes() {
 fn byte_by_byte_in_and_out_gives_the_same_bytes() {
     let cuts: Vec<usize> = (1..STREAM.len()).collect();
     let whole = cut(&[], usize::MAX);
+    assert_eq!(whole.1, [StoreCall::visit(), StoreCall::add("a"), StoreCall::add("bc")]);
+    let text = String::from_utf8_lossy(&whole.0).into_owned();
+    let statuses = text.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]);
+    assert!(statuses.eq(["200", "200", "303", "303", "206", "404"]), "{text}");
     assert!(cut(&cuts, usize::MAX) == whole, "one byte at a time in");
     assert!(cut(&cuts, 1) == whole, "one byte at a time in and out");
     assert!(cut(&[], 7) == whole, "seven bytes at a time out");
@@ -502,6 +506,7 @@ fn paths_and_methods_are_routed() {
         ("PUT /guestbook", 405),
         ("OPTIONS *", 405),
         ("BREW /pot", 501),
+        ("BREW /guestbook", 501),
         ("get /file", 501),
     ] {
         let mut driver = driver();
@@ -512,6 +517,10 @@ fn paths_and_methods_are_routed() {
         );
         let text = String::from_utf8_lossy(&driver.out).into_owned();
         assert_eq!(text.contains("\r\nAllow: "), status == 405, "{text}");
+        let post = line.contains("/guestbook");
+        let allow = if post { "GET, HEAD, POST" } else { "GET, HEAD" };
+        let field = format!("\r\nAllow: {allow}\r\n");
+        assert_eq!(text.contains(&field), status == 405, "{text}");
         assert_eq!(
             text.contains("\r\nLocation: /folder/?a=b\r\n"),
             status == 301,

@@ -153,6 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn however_many_push_no_more_are_in_it_than_there_is_room_for() {
+        let queue = Queue::new(1);
+        let most = thread::scope(|scope| {
+            for giver in 0..3 {
+                let queue = &queue;
+                scope.spawn(move || (0..500).for_each(|n| queue.push(giver * 500 + n)));
+            }
+            let mut most = 0;
+            for _ in 0..1500 {
+                most = most.max(queue.waiting().items.len());
+                queue.pop();
+            }
+            most
+        });
+        assert_eq!(most, 1, "so many were in it");
+    }
+
+    #[test]
     fn who_waits_for_an_item_is_counted_while_it_waits() {
         let queue: Queue<u32> = Queue::new(1);
         let takers = || queue.waiting().takers;

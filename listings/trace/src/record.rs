@@ -74,7 +74,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A thread begins, in this process, which was copied from that one if it is new.
+    /// A thread begins, made by the thread `parent`, in this process, which was copied from
+    /// that thread's if it is new.
     // ANCHOR: begins
     pub fn begins(&mut self, thread: i32, process: i32, parent: Option<i32>, name: &str) {
         if self.threads.contains_key(&thread) {
@@ -84,8 +85,8 @@ impl Recorder {
         let number = *self.processes.entry(process).or_insert(known);
         if number == known {
             // What was open in the one is open in the other.
-            let from = parent.and_then(|parent| self.processes.get(&parent));
-            let copy = from.map(|from| self.connections[*from].clone());
+            let from = parent.and_then(|parent| Some(self.threads.get(&parent)?.process));
+            let copy = from.map(|from| self.connections[from].clone());
             self.connections.push(copy.unwrap_or_default());
         }
         let lane = self.lanes.len();
@@ -296,6 +297,37 @@ mod tests {
         assert_eq!(whose(&lanes[1]), [Some(0), None, Some(0), None, Some(0)]);
         assert_eq!(whose(&lanes[0]), [Some(0), Some(0), None]);
         assert_eq!(whose(&lanes[2]), [None]);
+    }
+
+    #[test]
+    fn whoever_is_made_works_for_whom_its_maker_works_and_a_copy_is_of_its_makers() {
+        let mut recorder = Recorder::default();
+        recorder.begins(1, 1, None, "first");
+        let slept = |slept| Counters { slept, ..Counters::default() };
+        let mut at = 0.0;
+        let mut call =
+            |recorder: &mut Recorder, thread, name: &str, about, result, sleeps: u64| {
+                at += 10.0;
+                let enters = Stop::Enters { name: name.into(), about };
+                recorder.stopped(thread, enters, at, slept(5));
+                recorder.stopped(thread, Stop::Leaves(result), at + 5.0, slept(6 + sleeps));
+            };
+        // It sleeps until somebody comes: that was before there was a request.
+        call(&mut recorder, 1, "accept4", About::Anybody, 7, 1);
+        call(&mut recorder, 1, "read", About::One(7), 60, 0);
+        recorder.begins(2, 1, Some(1), "second");
+        call(&mut recorder, 2, "openat", About::Nothing, 9, 0);
+        // A child that the second thread makes.
+        recorder.begins(3, 3, Some(2), "child");
+        call(&mut recorder, 3, "epoll_wait", About::Anybody, 1, 0);
+        call(&mut recorder, 3, "write", About::One(7), 9, 0);
+        // Nobody was there.
+        call(&mut recorder, 1, "accept4", About::Anybody, -11, 0);
+        let (lanes, accepted) = recorder.end();
+        assert_eq!(accepted, 1);
+        assert_eq!(whose(&lanes[0]), [None, Some(0), None]);
+        assert_eq!(whose(&lanes[1]), [Some(0)]);
+        assert_eq!(whose(&lanes[2]), [None, Some(0)]);
     }
 
     #[test]

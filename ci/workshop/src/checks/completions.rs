@@ -141,6 +141,7 @@ pub fn executor_push(bench: &Bench) -> Checked {
     let names = [
         "tests::another_thread_can_wake_a_task",
         "tests::a_thread_that_is_awake_is_not_told",
+        "tests::another_thread_tells_once_of_all_that_it_has",
     ];
     bench.tests(None, &names)
 }

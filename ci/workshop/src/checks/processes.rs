@@ -208,6 +208,12 @@ pub fn read_first(bench: &Bench) -> Checked {
         }
         Some(_) => {}
     }
+    ran.waits_only_in(&["read", "wait4", "waitid"])?;
+    let is_it = |call: &&trace::Call| call.name == "read" && call.result == Some(5);
+    let after = ran.calls().skip_while(|call| !is_it(call)).skip(1);
+    if after.into_iter().any(|call| call.name == "read") {
+        return fails("it reads again: one read is enough for what is there");
+    }
     match ran.calls().any(|call| ["wait4", "waitid"].contains(&call.name.as_str())) {
         true => Ok(()),
         false => {
@@ -220,7 +226,10 @@ pub fn read_forget(bench: &Bench) -> Checked {
     let names = ["a_cold_read_waits_for_the_disk_and_a_cached_one_does_not"];
     let said = bench.tests_say(Some("experiments"), &names)?;
     match said.contains("no disk took part") {
-        true => Err(Fault::Skipped("no folder is on a disk".into())),
+        true => Err(Fault::Skipped(
+            "both reads were cached: no folder is on a disk here, or it was not forgotten"
+                .into(),
+        )),
         false => Ok(()),
     }
 }
@@ -246,7 +255,11 @@ pub fn app_driver(bench: &Bench) -> Checked {
         "guest has a job: ask the store, 2 commands in 72 bytes",
         "guest has a job: open missing.html",
         "HTTP/1.1 200 OK, then HTTP/1.1 404 Not Found",
-    ])
+    ])?;
+    match ran.out.contains("was not given back") {
+        true => fails("the guest waits for what it has given out: say what was sent of it"),
+        false => Ok(()),
+    }
 }
 
 pub fn iterative_close(bench: &Bench) -> Checked {
@@ -262,7 +275,16 @@ pub fn iterative_close(bench: &Bench) -> Checked {
                 "a client was refused, waits for the end of the response, and does not see it",
             );
         }
-        Client::connect(server.address)?.ask("/small.txt")?;
+        // It goes on sending, now and then, and is not waited for anew with each byte.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let _ = refused.send(b"x");
+                    sleep(Duration::from_millis(200));
+                }
+            });
+            Client::connect(server.address)?.ask("/small.txt")
+        })?;
         // Some have all that they wanted, and do not hang up. The last of them asks when they
         // do, and has three seconds.
         let mut some: Vec<Client> =
@@ -335,7 +357,11 @@ pub fn forking_twice(bench: &Bench) -> Checked {
     if child.calls.iter().find(reads).is_none() {
         return fails("the child reads nothing");
     }
-    ran.waits_only_in(&["wait4"])
+    ran.waits_only_in(&["wait4"])?;
+    match ran.count("wait4") {
+        0 => fails("the parent does not wait for its child, and is right by chance"),
+        _ => Ok(()),
+    }
 }
 
 pub fn forking_cap(bench: &Bench) -> Checked {
@@ -445,6 +471,15 @@ pub fn clone_ways(bench: &Bench) -> Checked {
     }
     if programs.is_empty() {
         return fails("no program was started");
+    }
+    // Each has made its last call before the next one makes its first.
+    for (number, (one, next)) in ran.lanes.iter().zip(ran.lanes.iter().skip(1)).enumerate()
+    {
+        let ends = one.calls.last().map_or(0.0, |call| call.begin);
+        let begins = next.calls.first().map_or(f64::INFINITY, |call| call.begin);
+        if number > 0 && ends > begins {
+            return fails("one is made before the one before it was waited for");
+        }
     }
     let (children, waited) =
         (programs.len() + copies.len(), ran.count("wait4") + ran.count("waitid"));

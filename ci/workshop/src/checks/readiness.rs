@@ -365,6 +365,7 @@ pub fn aio_judge(bench: &Bench) -> Checked {
         "every_length_that_an_event_may_have_is_understood",
         "every_error_that_an_event_may_have_ends_the_read_or_asks_again",
         "a_read_that_makes_no_progress_is_given_up",
+        "what_came_before_counts",
         "a_file_of_any_length_is_read_whole_at_any_depth",
     ];
     bench.tests(Some("odd_sizes"), &names)

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use conformance::Model;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
 use trace::{Call, Lane};
 
 use super::{SMALL, can_run, same, serves};
@@ -73,6 +73,8 @@ pub fn threaded_spawn(bench: &Bench) -> Checked {
     let names = [
         "at_the_cap_the_next_client_waits_in_the_queue_and_is_served_then",
         "at_the_cap_a_stop_reaches_every_thread",
+        "whoever_is_idle_stays_until_somebody_waits_for_a_place",
+        "with_places_left_nobody_has_to_go",
     ];
     bench.tests(Some("threads"), &names)?;
     bench.row("threaded", 9, threaded)
@@ -116,16 +118,20 @@ pub fn prethreaded_told(bench: &Bench) -> Checked {
     let all: Vec<&Call> = last.calls.iter().filter(sleeps).collect();
     if all.len() > 6 {
         return fails(format!(
-            "it wakes up {} times within 300 ms, and nobody has told it anything",
+            "it wakes up {} times within 2.3 s: it has something to do after two, and is told once",
             all.len()
         ));
     }
     let (Some(begin), Some(end)) = (last.calls.first(), last.calls.last()) else {
         return fails("the thread makes no call");
     };
-    match end.begin - begin.begin > 250e3 {
+    if end.begin - begin.begin < 2.2e6 {
+        return fails("it ends before it is told to");
+    }
+    // ETIMEDOUT, after the two seconds.
+    match all.iter().any(|call| call.result == Some(-110)) {
         true => Ok(()),
-        false => fails("it ends before it is told to"),
+        false => fails("its two seconds were over, and it has not come around for that"),
     }
 }
 
@@ -176,11 +182,24 @@ pub fn framework_find(bench: &Bench) -> Checked {
                 "a link that stays below the folder is a file, and is not served",
             );
         }
-        match client.ask("/fifo") {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                fails("of a FIFO nothing is to be opened: a client asks for one, and waits")
-            }
+        // Whoever opens one end of a FIFO waits until the other end is opened.
+        let fifo = path("fifo");
+        let writer = {
+            let fifo = fifo.clone();
+            std::thread::spawn(move || std::fs::File::options().write(true).open(fifo))
+        };
+        sleep(Duration::from_millis(100));
+        let asked = client.ask("/fifo");
+        sleep(Duration::from_millis(100));
+        let is_opened = writer.is_finished();
+        let let_go = openat(CWD, &fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+        let _ = writer.join();
+        drop(let_go);
+        match (asked, is_opened) {
+            (Ok(_), false) => Ok(()),
+            _ => fails(
+                "of a FIFO nothing is to be opened: whoever writes to it is woken by that",
+            ),
         }
     })?;
     ran.lives()?;
@@ -298,7 +317,11 @@ pub fn stall_fsync(bench: &Bench) -> Checked {
 }
 
 pub fn stall_late(bench: &Bench) -> Checked {
-    bench.tests(Some("experiments"), &["requests_keep_their_time_while_the_server_stalls"])
+    let names = [
+        "requests_keep_their_time_while_the_server_stalls",
+        "requests_keep_their_time_while_we_stand_still",
+    ];
+    bench.tests(Some("experiments"), &names)
 }
 
 pub fn pool_end(bench: &Bench) -> Checked {
@@ -316,8 +339,13 @@ pub fn pool_beside(bench: &Bench) -> Checked {
     if ran.count("pread64") > 0 {
         return fails("the loop reads the file itself, and no tick comes meanwhile");
     }
+    let is_poll = |call: &&Call| ["poll", "ppoll"].contains(&call.name.as_str());
+    let polls: Vec<&Call> = ran.calls().filter(is_poll).collect();
+    let (Some(first), Some(last)) = (polls.first(), polls.last()) else {
+        return fails("it does not wait in poll, which tells of the pool and of the time");
+    };
     // At its end it waits for the pool's thread.
-    ran.waits_only_in(&["poll", "ppoll", "futex"])?;
+    ran.clone_up_to(last.end).waits_only_in(&["poll", "ppoll"])?;
     let why = "it spins; poll says when there is something";
     ran.in_vain_at_most(&["read"], 3, why)?;
     let comes_around = |call: &Call| {
@@ -326,7 +354,29 @@ pub fn pool_beside(bench: &Bench) -> Checked {
     for name in ["poll", "ppoll"] {
         ran.each(name, comes_around, "the loop is to come around each millisecond")?;
     }
-    ran.prints(&["ms"])
+    if !polls.iter().any(|call| call.result > Some(0)) {
+        return fails("it has not waited until poll says that the pool has a result");
+    }
+    // Milliseconds: what it says, and what was seen from outside.
+    let line = ran.out.lines().last().unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let said = words.windows(2).filter(|two| two[1].starts_with("ms"));
+    let said: Vec<f64> = said.filter_map(|two| two[0].parse().ok()).collect();
+    let [took, longest] = said[..] else {
+        return fails(format!("it says two times of the pool, and not: {line}"));
+    };
+    let ends = polls.iter().map(|call| call.end).zip(polls.iter().skip(1));
+    let gap = ends.map(|(before, next)| next.end - before).fold(0.0, f64::max) / 1e3;
+    let all = (last.end - first.begin) / 1e3;
+    for (what, said, seen) in [("all of it", took, all), ("the longest tick", longest, gap)]
+    {
+        if said + 10.0 < seen || said > seen + 30.0 {
+            return fails(format!(
+                "it says {said} ms for {what}: seen from outside it is {seen:.1}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub fn pool_serve(bench: &Bench) -> Checked {
@@ -403,7 +453,8 @@ pub fn load_latency(bench: &Bench) -> Checked {
         "what_goes_wrong_is_counted_by_its_kind",
         "a_stall_of_a_second_stands_in_the_tail_at_its_full_length",
     ];
-    bench.tests(Some("known"), &names)
+    bench.tests(Some("known"), &names)?;
+    bench.tests(None, &["crew::"])
 }
 
 pub fn load_open(bench: &Bench) -> Checked {

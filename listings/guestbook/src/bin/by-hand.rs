@@ -41,6 +41,9 @@ fn main() {
         println!("guest   would read {} more bytes", guest.room());
     }
     // ANCHOR_END: by-hand
+    if !guest.is_idle() {
+        println!("guest   waits: a piece that it gave out was not given back");
+    }
 }
 
 fn name(job: &Job) -> String {

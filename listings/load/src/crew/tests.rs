@@ -141,6 +141,20 @@ fn an_answer_that_nobody_asked_for_is_wrong() {
 }
 
 #[test]
+fn a_server_that_says_goodbye_is_left() {
+    let now = Instant::now();
+    let mut crew = crew(1, Pace::Closed, End::Requests(5), now);
+    arrive(&mut crew, 1, now);
+    assert_eq!(orders(&mut crew, now), [Order::Ask(0)]);
+    let last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+    crew.received(0, last, now);
+    assert_eq!((crew.counts.answered, crew.counts.errors.total()), (1, 0));
+    let next = orders(&mut crew, now);
+    assert!(next.starts_with(&[Order::HangUp(0)]), "{next:?}");
+    assert!(!next.contains(&Order::Ask(0)), "{next:?}");
+}
+
+#[test]
 fn late_requests_are_waited_for_but_not_for_ever() {
     let now = Instant::now();
     let mut crew = crew(1, Pace::Open(1000.0), End::After(SECOND), now);

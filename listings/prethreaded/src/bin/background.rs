@@ -1,5 +1,5 @@
 //! A thread in the background looks every two seconds whether it is to end, and is told so
-//! after 300 ms: in a loop around sleep, and at a condition variable.
+//! after 2.3 s: in a loop around sleep, and at a condition variable.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 // ANCHOR: sleeps
 const PAUSE: Duration = Duration::from_secs(2);
-const LATER: Duration = Duration::from_millis(300);
+const LATER: Duration = Duration::from_millis(2300);
 
 fn sleeps(over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
