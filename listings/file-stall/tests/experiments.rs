@@ -107,8 +107,7 @@ fn requests_keep_their_time_while_we_stand_still() {
     const STALL: Duration = Duration::from_millis(150);
     let address = stalls_for(Duration::ZERO);
     let script = "sleep 0.15; kill -STOP $PPID; sleep 0.15; kill -CONT $PPID";
-    let mut stops =
-        std::process::Command::new("sh").args(["-c", script]).spawn().expect("a shell");
+    let mut stops = Command::new("sh").args(["-c", script]).spawn().expect("a shell");
     let pace = Pace { rate: 100, time: Duration::from_millis(500), connections: 1 };
     let latencies =
         ask(address, "small.txt", pace, &AtomicBool::new(false)).expect("answers");
