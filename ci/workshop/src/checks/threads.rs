@@ -401,7 +401,9 @@ fn threads_sleep(ran: &Ran) -> Checked {
             ["sched_yield", "clock_nanosleep"].contains(&call.name.as_str())
         });
         if asks.count() > 20 {
-            return fails("a thread of the pool that has nothing to do is to sleep");
+            return fails(
+                "it spins: a thread of the pool that has nothing to do is to sleep",
+            );
         }
     }
     Ok(())
