@@ -86,6 +86,8 @@ fn by_hand_one_read_is_in_flight_and_no_other() {
     rings.enter(1, 1).expect("it is taken");
     assert!(rings.take().is_some_and(|(_, bytes)| bytes.len() == 10));
     rings.queue_read(another(), 10, 0).expect("it has its buffer back");
+    rings.enter(1, 1).expect("it is taken");
+    assert!(rings.take().is_some(), "whatever is lent is given back before the end");
 }
 
 #[test]
