@@ -61,9 +61,7 @@
         await window.mermaid.run({ nodes: figures.map(({ element }) => element) });
     }
 
-    // mermaid is loaded with `defer`: it is there when the document is.
-    document.addEventListener("DOMContentLoaded", () => {
-        draw();
-        new MutationObserver(draw).observe(root, { attributeFilter: ["class"] });
-    });
+    // book.js loads this when the document is there, and mermaid, which is deferred, with it.
+    draw();
+    new MutationObserver(draw).observe(root, { attributeFilter: ["class"] });
 })();

@@ -212,11 +212,12 @@
         addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
     }
 
-    // A page loads what equips charts, a loop step by step, or a timeline (that of a run that is traced, too), if it has one.
+    // A page loads what equips charts, diagrams, a loop step by step, or a timeline (that of a run that is traced, too), if it has one.
     function equipRarities() {
         const rare = {
             "figure.chart": root.dataset.charts,
             ".claims thead": root.dataset.claims,
+            "pre.mermaid": root.dataset.figures,
             ".steps": root.dataset.steps,
             "svg[data-shows], code[class*='run=']": root.dataset.timeline,
             // Only the book's own server knows how far a learner is.
