@@ -66,10 +66,8 @@ fn anchor(name: &str) -> String {
 
 /// Finds the term in prose, in the singular and the plural. One with capitals is written so.
 fn pattern(name: &str) -> Regex {
-    let plain = name.split(" (").next().unwrap_or(name);
-    let plain = if name.ends_with("(2)") { name } else { plain };
-    let parts: Vec<String> = plain.split(" and ").map(regex::escape).collect();
-    let case = if plain.chars().any(char::is_uppercase) { "" } else { "(?i)" };
+    let parts: Vec<String> = name.split(" and ").map(regex::escape).collect();
+    let case = if name.chars().any(char::is_uppercase) { "" } else { "(?i)" };
     Regex::new(&format!(r"{case}(?:^|[^\w-])(?:{})(?:s|es)?(?:[^\w-]|$)", parts.join("|")))
         .expect("a regex")
 }

@@ -7,7 +7,7 @@ mod threads;
 
 use tempfile::TempDir;
 
-use crate::bench::{Bench, Checked, Fault};
+use crate::bench::{Bench, Checked, Fault, Server};
 use crate::ran::{Ran, fails};
 
 /// What looks at an answer.
@@ -125,6 +125,18 @@ fn serves(flags: &[&str]) -> Result<(TempDir, Vec<String>), Fault> {
     let all = ["--listen", "127.0.0.1:0", "--root", &root];
     let all = all.iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
     Ok((folder, all))
+}
+
+/// A server of such a folder, while it is asked.
+fn served(
+    bench: &Bench,
+    bin: &str,
+    flags: &[&str],
+    ask: impl FnOnce(&Server) -> Checked + Send,
+) -> Result<Ran, Fault> {
+    let (_folder, flags) = serves(flags)?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    bench.serve(bin, &flags, ask)
 }
 
 /// A client has to be sent this, and nothing else.

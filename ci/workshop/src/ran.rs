@@ -16,7 +16,7 @@ const MOMENT: f64 = 300.0;
 const IN_A_ROW: usize = 20;
 
 /// A program that was run under the tracer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ran {
     /// Its standard output.
     pub out: String,
@@ -182,23 +182,18 @@ impl Ran {
     pub fn after_last(&self, name: &str) -> Self {
         let last = self.calls().filter(|call| call.name == name).last();
         let from = last.map_or(self.looked_at.0, |call| call.end);
-        let (out, said, lanes) = (self.out.clone(), self.said.clone(), self.lanes.clone());
-        let (looked_at, asked) = ((from, self.looked_at.1), self.asked.clone());
-        Self { out, said, lanes, looked_at, asked, ..*self }
+        Self { looked_at: (from, self.looked_at.1), ..self.clone() }
     }
 
     /// What it did until this call has ended for the last time.
-    pub fn up_to_last(self, name: &str) -> Self {
+    pub fn up_to_last(&self, name: &str) -> Self {
         let last = self.calls().filter(|call| call.name == name).last();
-        let until = last.map_or(self.looked_at.1, |call| call.end);
-        Self { looked_at: (self.looked_at.0, until), ..self }
+        self.up_to(last.map_or(self.looked_at.1, |call| call.end))
     }
 
     /// The same, looked at until then, in microseconds.
-    pub fn clone_up_to(&self, until: f64) -> Self {
-        let (out, said, lanes) = (self.out.clone(), self.said.clone(), self.lanes.clone());
-        let (looked_at, asked) = ((self.looked_at.0, until), self.asked.clone());
-        Self { out, said, lanes, looked_at, asked, ..*self }
+    pub fn up_to(&self, until: f64) -> Self {
+        Self { looked_at: (self.looked_at.0, until), ..self.clone() }
     }
 
     /// Its first thread may sleep in these calls, and in no other.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use conformance::Model;
 
-use super::{SMALL, same, serves};
-use crate::bench::{Bench, Checked, Fault, Server};
+use super::{SMALL, same, served};
+use crate::bench::{Bench, Checked, Fault};
 use crate::clients::Client;
 use crate::ran::{fails, place};
 
@@ -489,18 +489,4 @@ pub fn clone_ways(bench: &Bench) -> Checked {
             fails(format!("{children} children were made, and {waited} was waited for"))
         }
     }
-}
-
-/// A server of files that is asked.
-fn served(
-    bench: &Bench,
-    bin: &str,
-    flags: &[&str],
-    ask: fn(&Server) -> Checked,
-) -> Result<crate::Ran, Fault> {
-    let (folder, flags) = serves(flags)?;
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ran = bench.serve(bin, &flags, ask);
-    drop(folder);
-    ran
 }

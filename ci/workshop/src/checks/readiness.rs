@@ -6,7 +6,7 @@ use std::time::Duration;
 use conformance::Model;
 use trace::Call;
 
-use super::{SMALL, can_run, large, same, serves};
+use super::{SMALL, can_run, large, same, served};
 use crate::bench::{Bench, Checked, Fault, Server};
 use crate::clients::Client;
 use crate::ran::{Ran, fails};
@@ -102,19 +102,6 @@ fn a_loop(bench: &Bench, bin: &str, flags: &[&str], waits: &[&str]) -> Result<Ra
     // A client that was let in is asked at once, before it has said anything.
     ran.in_vain_at_most(&["recvfrom", "read"], 16, NOBODY_ASKED)?;
     Ok(ran)
-}
-
-fn served(
-    bench: &Bench,
-    bin: &str,
-    flags: &[&str],
-    ask: fn(&Server) -> Checked,
-) -> Result<Ran, Fault> {
-    let (folder, all) = serves(flags)?;
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let ran = bench.serve(bin, &all, ask);
-    drop(folder);
-    ran
 }
 
 /// It lives, waits in these calls and in no other, and its clients have what they want. In that

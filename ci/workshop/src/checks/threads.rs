@@ -8,7 +8,7 @@ use conformance::Model;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
 use trace::{Call, Lane};
 
-use super::{SMALL, can_run, same, serves};
+use super::{SMALL, can_run, same, served, serves};
 use crate::bench::{Bench, Checked, Fault};
 use crate::clients::Client;
 use crate::ran::{Ran, fails};
@@ -42,9 +42,7 @@ fn threaded(model: Model) -> Model {
 }
 
 pub fn threaded_spawn(bench: &Bench) -> Checked {
-    let (_folder, flags) = serves(&["--store-delay", "300"])?;
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ran = bench.serve("threaded", &flags, |server| {
+    let ran = served(bench, "threaded", &["--store-delay", "300"], |server| {
         // One who does not go on keeps nobody waiting.
         let mut silent = Client::connect(server.address)?;
         silent.send(b"GET /sm")?;
@@ -92,9 +90,7 @@ pub fn prethreaded_push(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["queue::"])?;
     // One is served, one is in the queue, and for the third there is no room.
-    let (_folder, flags) = serves(&["--workers", "1"])?;
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ran = bench.serve("prethreaded", &flags, |server| {
+    let ran = served(bench, "prethreaded", &["--workers", "1"], |server| {
         let mut some: Vec<Client> =
             (0..3).map(|_| Client::connect(server.address)).collect::<Result<_, _>>()?;
         some.iter_mut().try_for_each(|client| client.send(b"GET /sm"))?;
@@ -207,9 +203,7 @@ pub fn framework_find(bench: &Bench) -> Checked {
 }
 
 pub fn framework_goodbye(bench: &Bench) -> Checked {
-    let (_folder, flags) = serves(&["--store-delay", "500"])?;
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let ran = bench.serve("framework", &flags, |server| {
+    let ran = served(bench, "framework", &["--store-delay", "500"], |server| {
         let says_close = |head: &str| {
             head.lines().any(|line| line.eq_ignore_ascii_case("connection: close"))
         };
@@ -345,7 +339,7 @@ pub fn pool_beside(bench: &Bench) -> Checked {
         return fails("it does not wait in poll, which tells of the pool and of the time");
     };
     // At its end it waits for the pool's thread.
-    ran.clone_up_to(last.end).waits_only_in(&["poll", "ppoll"])?;
+    ran.up_to(last.end).waits_only_in(&["poll", "ppoll"])?;
     let why = "it spins; poll says when there is something";
     ran.in_vain_at_most(&["read"], 3, why)?;
     let comes_around = |call: &Call| {
