@@ -113,9 +113,7 @@ impl Ran {
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let all: usize = counts.iter().map(|(_, count)| count).sum();
         let of = |(call, count): &(&Call, usize)| {
-            let details =
-                call.details.as_ref().map(|details| format!(", which at last {details}"));
-            format!("{count} times {}{}", place(call), details.unwrap_or_default())
+            format!("{count} times {}", place_and_result(call))
         };
         let often = counts.iter().filter(|(_, count)| count * 8 > all).take(3).map(of);
         let often: Vec<String> = often.collect();
@@ -335,8 +333,8 @@ impl Ran {
             row = if WAITS.contains(&call.name.as_str()) { row + 1 } else { 0 };
             if row > IN_A_ROW {
                 return fails(format!(
-                    "it spins: {row} times in a row it has called {} and done nothing",
-                    place(call)
+                    "it spins: {row} times in a row it has done nothing but call {}",
+                    place_and_result(call)
                 ));
             }
         }
@@ -356,6 +354,12 @@ pub fn place(call: &Call) -> String {
         Some(line) => format!("{} (workshop/{line})", call.name),
         None => call.name.clone(),
     }
+}
+
+/// The same, and what came of the call, if the tracer has looked.
+fn place_and_result(call: &Call) -> String {
+    let details = call.details.as_ref().map(|details| format!(", which at last {details}"));
+    format!("{}{}", place(call), details.unwrap_or_default())
 }
 
 /// The check has found this.
