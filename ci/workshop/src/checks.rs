@@ -92,6 +92,7 @@ pub static CHECKS: &[(&str, Check)] = &[
     ("load-open", threads::load_open),
     ("load-latency", threads::load_latency),
     ("harness-turns", threads::harness_turns),
+    ("harness-resume", threads::harness_resume),
 ];
 
 /// Checks what lies on the bench.

@@ -199,6 +199,7 @@ fn begun(
     Ok(done)
 }
 
+// ANCHOR: read_cells
 /// The cells, and how many bytes their lines are. What comes after the last whole line is of
 /// a cell that was being written.
 fn read_cells(file: &Path) -> Result<(Vec<Cell>, u64), String> {
@@ -213,6 +214,7 @@ fn read_cells(file: &Path) -> Result<(Vec<Cell>, u64), String> {
     let cells: Result<_, _> = lines.enumerate().map(cell).collect();
     Ok((cells?, whole as u64))
 }
+// ANCHOR_END: read_cells
 
 fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, String> {
     let shown = file.display();

@@ -462,3 +462,7 @@ pub fn harness_turns(bench: &Bench) -> Checked {
     bench.tests_are_whole()?;
     bench.tests(None, &["plan::"])
 }
+
+pub fn harness_resume(bench: &Bench) -> Checked {
+    bench.tests(None, &["results::"])
+}
