@@ -44,7 +44,7 @@ impl Alignment {
         match from_statx(file)? {
             Some((0, _) | (_, 0)) => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
             Some((memory, file)) => Ok(Self { memory, file, told_by: Teller::Statx }),
-            None => by_trial(file),
+            None => tried(file),
         }
     }
     // ANCHOR_END: of
@@ -61,21 +61,31 @@ pub fn from_statx(file: &File) -> io::Result<Option<(usize, usize)>> {
 }
 // ANCHOR_END: statx
 
-/// The smallest power of two, from 512 up, at which a direct read is not refused.
+/// What is found by trying, where nobody tells.
 ///
 /// # Errors
-/// EOPNOTSUPP: all were refused, up to 64 KiB or a page. Otherwise what the file answers.
+/// As [`by_trial`].
+fn tried(file: &File) -> io::Result<Alignment> {
+    let unit = by_trial(|buffer| file.read_at(buffer, 0))?;
+    Ok(Alignment { memory: unit, file: unit, told_by: Teller::Trial })
+}
+
+/// The smallest power of two, from 512 up, at which `read`, a direct read, is not refused:
+/// in bytes, for buffers, offsets and lengths.
+///
+/// # Errors
+/// EOPNOTSUPP: all were refused, up to 64 KiB or a page. Otherwise what `read` answers.
 // ANCHOR: trial
-pub fn by_trial(file: &File) -> io::Result<Alignment> {
-    let most = rustix::param::page_size().max(65_536);
+pub fn by_trial(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let page = rustix::param::page_size();
     let mut unit = 512;
-    while unit <= most {
-        // One unit behind a multiple of two, so that nothing is aligned better than asked.
-        let mut buffer = Buffer::beside(unit, 2 * unit, unit);
-        match file.read_at(&mut buffer, 0) {
-            Ok(_) => {
-                return Ok(Alignment { memory: unit, file: unit, told_by: Teller::Trial });
-            }
+    while unit <= page.max(65_536) {
+        // Where it begins and how long it is are odd multiples, so nothing is aligned better
+        // than asked. And a page ends in it: some kernels look at the address only there.
+        let length = ((page / unit + 1) | 1) * unit;
+        let mut buffer = Buffer::beside(length, 2 * unit, unit);
+        match read(&mut buffer) {
+            Ok(_) => return Ok(unit),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => unit *= 2,
             Err(error) => return Err(error),
         }

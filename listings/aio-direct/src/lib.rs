@@ -119,35 +119,37 @@ pub enum Next {
     Failed(io::Error),
 }
 
-/// How often a read is tried that gets nowhere.
+/// How often in a row a read is tried that gets nowhere.
 const TRIES: u32 = 8;
 
 /// What an event means for the piece that it is about.
 // ANCHOR: judge
 pub fn judge(piece: &mut Piece, result: io::Result<usize>, unit: usize) -> Next {
-    piece.tries += 1;
-    let may_try = piece.tries < TRIES;
-    match result {
+    let why = match result {
         Ok(n) if n > piece.asked - piece.have => {
-            Next::Failed(ErrorKind::InvalidData.into())
+            return Next::Failed(ErrorKind::InvalidData.into());
         }
-        Ok(n) if piece.have + n >= piece.expected => Next::Whole,
+        Ok(n) if piece.have + n >= piece.expected => return Next::Whole,
         // The file has become shorter since it was opened.
-        Ok(0) => Next::Failed(ErrorKind::UnexpectedEof.into()),
+        Ok(0) => return Next::Failed(ErrorKind::UnexpectedEof.into()),
         // Fewer than asked for. A direct read goes on at a multiple, and reads some twice.
         Ok(n) => {
             let before = piece.have;
             piece.have = (before + n) / unit * unit;
-            if piece.have > before || may_try {
+            if piece.have > before {
+                piece.tries = 0;
                 return Next::Again;
             }
-            Next::Failed(ErrorKind::UnexpectedEof.into())
+            ErrorKind::UnexpectedEof.into()
         }
         Err(error) => match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::WouldBlock if may_try => Next::Again,
-            _ => Next::Failed(error),
+            ErrorKind::Interrupted | ErrorKind::WouldBlock => error,
+            _ => return Next::Failed(error),
         },
-    }
+    };
+    // It has not come any further.
+    piece.tries += 1;
+    if piece.tries < TRIES { Next::Again } else { Next::Failed(why) }
 }
 // ANCHOR_END: judge
 

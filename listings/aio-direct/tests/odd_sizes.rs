@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -102,25 +102,68 @@ fn statx_and_trial_agree_on_what_works() {
     }
     let direct =
         OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(&file).unwrap();
-    let tried = by_trial(&direct).unwrap();
-    assert_eq!(tried.told_by, Teller::Trial);
-    assert!(tried.file.is_power_of_two() && tried.file >= 512, "{tried}");
+    let tried = by_trial(|buffer| direct.read_at(buffer, 0)).unwrap();
+    assert!(tried.is_power_of_two() && tried >= 512, "{tried}");
     match from_statx(&direct).unwrap() {
         Some((memory, unit)) => {
             let told = Alignment::of(&direct).unwrap();
             assert_eq!(told, Alignment { memory, file: unit, told_by: Teller::Statx });
             // What works by trial is a multiple of what is told; a trial begins at 512.
-            assert_eq!(tried.file % unit, 0, "{told}; {tried}");
-            assert!(tried.file <= unit.max(memory).max(512), "{told}; {tried}");
+            assert_eq!(tried % unit, 0, "{told}; {tried}");
+            assert!(tried <= unit.max(memory).max(512), "{told}; {tried}");
         }
         None => flags::skipped(format_args!("statx does not tell the alignment here")),
     }
 }
 
+/// What a disk answers to a read at offset 0.
+fn disk(
+    memory: usize,
+    length: usize,
+    everywhere: bool,
+) -> impl FnMut(&mut [u8]) -> io::Result<usize> {
+    let page = rustix::param::page_size();
+    move |buffer| {
+        let address = buffer.as_ptr().addr();
+        // Some kernels do not look at an address if the read stays within a page.
+        let is_looked_at = everywhere || address % page + buffer.len() > page;
+        let is_wrong = buffer.len() % length != 0
+            || buffer.is_empty()
+            || is_looked_at && address % memory != 0;
+        match is_wrong {
+            true => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            false => Ok(buffer.len()),
+        }
+    }
+}
+
+#[test]
+fn a_trial_finds_what_a_disk_wants() {
+    for everywhere in [true, false] {
+        for (memory, length) in [
+            (512, 512),
+            (4, 512),
+            (4096, 512),
+            (512, 4096),
+            (2048, 1024),
+            (4096, 4096),
+            (65_536, 65_536),
+        ] {
+            let unit = by_trial(disk(memory, length, everywhere)).unwrap();
+            let wants =
+                format!("a disk that wants {memory} in memory, {length} in the file");
+            assert_eq!(unit, memory.max(length), "{wants}; everywhere: {everywhere}");
+        }
+    }
+    let nothing = by_trial(disk(1 << 30, 512, true)).unwrap_err();
+    assert_eq!(nothing.raw_os_error(), Some(libc::EOPNOTSUPP));
+}
+
 #[test]
 fn a_trial_of_what_cannot_be_read_says_why() {
     let folder = fs::File::open("/").unwrap();
-    let error = by_trial(&folder).expect_err("a folder is not read");
+    let error =
+        by_trial(|buffer| folder.read_at(buffer, 0)).expect_err("a folder is not read");
     assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
 }
 
@@ -135,7 +178,7 @@ fn a_file_that_is_not_direct_has_no_dioalign_to_obey() {
 
 #[test]
 fn every_length_that_an_event_may_have_is_understood() {
-    for expected in [1_usize, 511, 512, 513, 4096, 4097] {
+    for expected in [0_usize, 1, 511, 512, 513, 4096, 4097] {
         for n in 0..=expected.next_multiple_of(512) + 1 {
             let mut piece = Piece::new(0, expected, 512);
             let next = judge(&mut piece, Ok(n), 512);
@@ -147,7 +190,7 @@ fn every_length_that_an_event_may_have_is_understood() {
                     assert!((1..expected).contains(&n));
                     assert_eq!(piece.have, n / 512 * 512);
                 }
-                Next::Failed(error) if n == 0 => {
+                Next::Failed(error) if n == 0 && expected > 0 => {
                     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
                 }
                 Next::Failed(error) => {
@@ -177,9 +220,9 @@ fn every_error_that_an_event_may_have_ends_the_read_or_asks_again() {
         let error = || Err(io::Error::from_raw_os_error(errno));
         let again = [libc::EAGAIN, libc::EINTR].contains(&errno);
         match judge(&mut piece, error(), 512) {
-            Next::Again => assert!(again, "{errno}"),
+            Next::Again => assert!(again, "errno {errno} is not to be asked again"),
             Next::Failed(error) => {
-                assert!(!again, "{errno}");
+                assert!(!again, "errno {errno} is to be asked again");
                 assert_eq!(error.raw_os_error(), Some(errno));
             }
             Next::Whole => panic!("{errno}: whole"),
@@ -191,12 +234,32 @@ fn every_error_that_an_event_may_have_ends_the_read_or_asks_again() {
     }
 }
 
+/// How often in a row something that brings nothing is tried once more.
+fn tried_again(piece: &mut Piece, result: impl Fn() -> io::Result<usize>) -> usize {
+    let is_again = |_: &i32| matches!(judge(piece, result(), 512), Next::Again);
+    (0..100).take_while(is_again).count()
+}
+
 #[test]
 fn a_read_that_makes_no_progress_is_given_up() {
     let mut piece = Piece::new(0, 4096, 512);
-    let given_up =
-        (0..100).any(|_| matches!(judge(&mut piece, Ok(100), 512), Next::Failed(_)));
-    assert!(given_up, "{piece:?}");
+    assert_eq!(tried_again(&mut piece, || Ok(100)), 7, "eight attempts, of 100 bytes each");
+    let mut piece = Piece::new(0, 4096, 512);
+    let interrupted = || Err(ErrorKind::Interrupted.into());
+    assert_eq!(tried_again(&mut piece, interrupted), 7, "eight attempts, interrupted");
+}
+
+#[test]
+fn a_read_that_makes_progress_is_not_given_up() {
+    let mut piece = Piece::new(0, 65_536, 512);
+    for part in 1..128 {
+        for result in [Err(ErrorKind::Interrupted.into()), Ok(100), Ok(512)] {
+            let next = judge(&mut piece, result, 512);
+            assert!(matches!(next, Next::Again), "part {part} of 128: {next:?}");
+        }
+        assert_eq!(piece.have, part * 512);
+    }
+    assert!(matches!(judge(&mut piece, Ok(512), 512), Next::Whole));
 }
 
 #[test]

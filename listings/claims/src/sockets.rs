@@ -198,6 +198,41 @@ pub const CLAIMS: &[Claim] = &[
         }),
     },
     Claim {
+        id: "reset-is-told-once",
+        sentence: "What came before a reset can still be read. Then one call fails with \
+            ECONNRESET, be it recv(2) or send(2); after it, recv(2) returns 0 and send(2) \
+            fails with EPIPE.",
+        chapter: "iterative.md",
+        kernels: All,
+        source: "RFC 9293, section 3.10.7.4; the kernel's tcp_recvmsg, sk_stream_error",
+        counter: "the client closes without a reset",
+        check: linux!(|case| {
+            let send = |socket: &TcpStream| {
+                socket::send(socket.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL)
+            };
+            let seen_by = |reads_first: bool| {
+                let (mut client, server) = connection()?;
+                client.write_all(b"bye")?;
+                if !case.is_counter() {
+                    let now = libc::linger { l_onoff: 1, l_linger: 0 };
+                    setsockopt(&client, sockopt::Linger, &now)?;
+                }
+                drop(client);
+                readable(&server, LONG);
+                let before = read(&server, &mut [0; 64]);
+                // The reset may be on its way.
+                readable(&server, LONG);
+                let recv = || read(&server, &mut [0; 64]);
+                let first = if reads_first { recv() } else { send(&server) };
+                Ok::<_, Cannot>([before, first, recv(), send(&server)])
+            };
+            let once = [Ok(3), Err(Errno::ECONNRESET), Ok(0), Err(Errno::EPIPE)];
+            let both = [seen_by(true)?, seen_by(false)?];
+            let words = both.map(|all| all.map(word).join(" "));
+            seen(both == [once; 2], words.join(", "))
+        }),
+    },
+    Claim {
         id: "nosignal-is-epipe",
         sentence: "A send(2) with MSG_NOSIGNAL to a client that is gone fails with \
             EPIPE, where one without raises SIGPIPE and ends the process.",

@@ -343,6 +343,19 @@ pub fn epoll_dispatch(bench: &Bench) -> Checked {
         Ok(())
     })?;
     waits_well(&ran, EPOLL)?;
+    // It is told to end while somebody is in the middle of a request, who is waited for.
+    let ran = served(bench, "epoll-loop", &[], |server| {
+        let mut client = Client::connect(server.address)?;
+        client.send(b"GET /small.txt HTTP/1.1\r\n")?;
+        sleep(SETTLED);
+        server.is_told_to_end()?;
+        sleep(SETTLED);
+        client.send(b"Host: here\r\n\r\n")?;
+        same(&client.hears()?, SMALL)
+    })?;
+    let why = "it is to stop, and has looked at its clients; is it told so again and again?";
+    ran.in_vain_at_most(&["recvfrom", "read"], 4, why)?;
+    waits_well(&ran, EPOLL)?;
     bench.row("epoll-loop", 16, event_loop)?;
     bench.row("epoll-loop", 8, event_loop)
 }
@@ -352,6 +365,7 @@ pub fn aio_judge(bench: &Bench) -> Checked {
         "every_length_that_an_event_may_have_is_understood",
         "every_error_that_an_event_may_have_ends_the_read_or_asks_again",
         "a_read_that_makes_no_progress_is_given_up",
+        "a_read_that_makes_progress_is_not_given_up",
         "what_came_before_counts",
         "a_file_of_any_length_is_read_whole_at_any_depth",
     ];
@@ -359,7 +373,10 @@ pub fn aio_judge(bench: &Bench) -> Checked {
 }
 
 pub fn aio_alignment(bench: &Bench) -> Checked {
-    let names =
-        ["statx_and_trial_agree_on_what_works", "a_trial_of_what_cannot_be_read_says_why"];
+    let names = [
+        "a_trial_finds_what_a_disk_wants",
+        "statx_and_trial_agree_on_what_works",
+        "a_trial_of_what_cannot_be_read_says_why",
+    ];
     bench.tests(Some("odd_sizes"), &names)
 }
