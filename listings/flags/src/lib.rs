@@ -59,6 +59,14 @@ pub struct ServerFlags {
     #[arg(long, default_value = "10000", value_name = "MS", value_parser = milliseconds)]
     pub header_timeout: Duration,
 
+    /// How long it may then take to send the request's body, in milliseconds
+    #[arg(long, default_value = "10000", value_name = "MS", value_parser = milliseconds)]
+    pub body_timeout: Duration,
+
+    /// How long it may take to accept 16 KiB of a response, in milliseconds
+    #[arg(long, default_value = "10000", value_name = "MS", value_parser = milliseconds)]
+    pub send_timeout: Duration,
+
     /// How long finishing the requests in flight may take after SIGTERM, in milliseconds
     #[arg(long, default_value = "10000", value_name = "MS", value_parser = milliseconds)]
     pub grace: Duration,

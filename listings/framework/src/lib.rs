@@ -29,7 +29,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -42,8 +42,6 @@ pub use serve::{Limits, serve};
 
 /// How large a request's body may be, in bytes.
 const BODY: usize = 64 * 1024;
-/// How long a request's body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Whether the server is to end, for all who have to know.
 #[derive(Clone, Debug, Default)]
@@ -73,14 +71,14 @@ struct Remark {
     remark: String,
 }
 
-/// The guestbook, and the files of a folder.
+/// The guestbook, and the files of a folder. A request's body may take `body_timeout`.
 // ANCHOR: routes
-pub fn routes(book: Book, files: Files, ending: Ending) -> Router {
+pub fn routes(book: Book, files: Files, ending: Ending, body_timeout: Duration) -> Router {
     Router::new()
         .route("/guestbook", get(show).post(add))
         .fallback(file)
         .with_state(App { book, files })
-        .layer(from_fn(be_strict))
+        .layer(from_fn_with_state(body_timeout, be_strict))
         .layer(from_fn_with_state(ending, say_goodbye))
 }
 // ANCHOR_END: routes
@@ -135,14 +133,18 @@ async fn say_goodbye(
 /// Refuses what hyper lets through, and what others might read in another way; and whose body
 /// is too large, or late, or no body. The handlers get it whole.
 // ANCHOR: strict
-async fn be_strict(request: Request, next: Next) -> Response {
+async fn be_strict(
+    State(body_timeout): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (head, body) = request.into_parts();
     let refused = if !is_clear(&head) {
         StatusCode::BAD_REQUEST
     } else if length(&head).is_some_and(|length| length > BODY as u64) {
         StatusCode::PAYLOAD_TOO_LARGE
     } else {
-        match timeout(BODY_TIME, Limited::new(body, BODY).collect()).await {
+        match timeout(body_timeout, Limited::new(body, BODY).collect()).await {
             Ok(Ok(body)) => {
                 let request = Request::from_parts(head, Body::from(body.to_bytes()));
                 return next.run(request).await;

@@ -44,8 +44,6 @@ mod linux {
     use tokio::runtime::Builder;
     use tokio::signal::unix::{SignalKind, signal};
 
-    /// For how long a client may leave unread what was sent to it, in milliseconds.
-    const UNREAD: u32 = 10_000;
     /// How many threads there may be for files at a time.
     const POOL: usize = 16;
 
@@ -76,7 +74,7 @@ mod linux {
             let limits =
                 Limits { header_timeout: flags.header_timeout, grace: flags.grace };
             let ending = Ending::default();
-            let routes = routes(book, files, ending.clone());
+            let routes = routes(book, files, ending.clone(), flags.body_timeout);
             serve(listener, routes, limits, ending, end).await;
             Ok(())
         })
@@ -99,8 +97,9 @@ mod linux {
         }?;
         socket.set_reuseaddr(true)?;
         socket.set_nodelay(true)?;
-        // Whoever is accepted has it from the listener.
-        sockopt::set_tcp_user_timeout(&socket, UNREAD)?;
+        // Whoever is accepted has it from the listener. A day of milliseconds at most.
+        let unread = flags.send_timeout.as_millis() as u32;
+        sockopt::set_tcp_user_timeout(&socket, unread)?;
         socket.bind(flags.listen)?;
         let listener = socket.listen(flags.backlog.cast_unsigned())?;
         println!("listening on http://{}", listener.local_addr()?);

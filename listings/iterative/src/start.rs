@@ -64,6 +64,8 @@ pub fn settings(flags: &ServerFlags, offer: Offer) -> Settings {
     Settings {
         keep_alive: offer.keep_alive,
         header_timeout: flags.header_timeout,
+        body_timeout: flags.body_timeout,
+        send_timeout: flags.send_timeout,
         ..Settings::default()
     }
 }

@@ -353,7 +353,8 @@ pub fn epoll_dispatch(bench: &Bench) -> Checked {
         client.send(b"Host: here\r\n\r\n")?;
         same(&client.hears()?, SMALL)
     })?;
-    let why = "it is to stop, and has looked at its clients; is it told so again and again?";
+    let why =
+        "it is to stop, and has looked at its clients; is it told so again and again?";
     ran.in_vain_at_most(&["recvfrom", "read"], 4, why)?;
     waits_well(&ran, EPOLL)?;
     bench.row("epoll-loop", 16, event_loop)?;

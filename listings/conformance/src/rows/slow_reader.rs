@@ -16,16 +16,17 @@ use crate::report::{Report, Tally, repeats};
 use crate::root::BIG;
 use crate::server::Server;
 
-/// How long a peer may take for 16 KiB. It is the same for all servers of the book, and no
-/// flag changes it.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// How much memory one slow reader may cost, in KiB: a fifth of what it asked for.
 const EACH: u64 = 2 * 1024;
 /// What a reader that reads at all takes ten times a second.
 const SIP: usize = 12;
-/// How long a reader may be kept. A server notes what the kernel takes, not what the reader
-/// takes: the kernel's buffer may grow once more, and the deadline begins again.
-const KEPT: Duration = Duration::from_secs(2 * DEADLINE.as_secs());
+/// A server whose peers may take [`crowd::deadline`] for 16 KiB.
+fn start(model: &Model) -> Result<Server, String> {
+    let milliseconds = crowd::deadline().as_millis().to_string();
+    let server = Server::start(model, &["--send-timeout", &milliseconds])?;
+    server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
+    Ok(server)
+}
 
 /// What a crowd of slow readers cost.
 struct Cost {
@@ -55,7 +56,9 @@ pub fn run(model: &Model) -> Result<Report, String> {
             let cost = outcome?;
             memory = cost.memory.max(memory);
             match size {
-                Some(Size::All(_)) => waits.push(("slow readers", cost.others.slowest)),
+                Some(Size::All(_)) => {
+                    waits.push(("slow readers".into(), cost.others.slowest))
+                }
                 Some(Size::Part(_)) => beside = cost.others,
                 None => {}
             }
@@ -78,8 +81,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
 /// The server is stopped for longer than a reader may take, and the reader reads meanwhile.
 /// It was not slow.
 fn stood_still(model: &Model) -> Result<Waits, String> {
-    let server = Server::start(model, &[])?;
-    server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
+    let server = start(model)?;
     let mut stream = open(server.address)?;
     send(&mut stream, b"GET /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     // The kernel's buffers are full by now, and the server waits.
@@ -88,7 +90,8 @@ fn stood_still(model: &Model) -> Result<Waits, String> {
     process::stop(&all)?;
     let mut heard = Member::new(stream, b"")?;
     let begun = Instant::now();
-    while begun.elapsed() < DEADLINE + Duration::from_secs(1) && heard.sip(1 << 16) {
+    while begun.elapsed() < crowd::deadline() + Duration::from_secs(1) && heard.sip(1 << 16)
+    {
         thread::sleep(Duration::from_millis(1));
     }
     all.iter().try_for_each(|process| process::signal(process.pid, Signal::CONT))?;
@@ -102,8 +105,7 @@ fn stood_still(model: &Model) -> Result<Waits, String> {
 }
 
 fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
-    let server = Server::start(model, &[])?;
-    server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
+    let server = start(model)?;
     let before = process::memory(server.pid());
     let mut members = Vec::new();
     for number in 0..size.clients() {
@@ -113,14 +115,17 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
         members.push(Member::new(stream, request)?);
     }
     let pid = server.pid();
-    let others = Others::begin(server.address, size, KEPT + 2 * patience());
+    // A server notes what the kernel takes, not what the reader takes: the kernel's buffer may
+    // grow once more, and the deadline begins again.
+    let kept = 2 * crowd::deadline();
+    let others = Others::begin(server.address, size, kept + 2 * patience());
     let grown = thread::spawn(move || {
         // The kernel's buffers are full by now, and the server waits.
         thread::sleep(Duration::from_secs(1));
         process::memory(pid).saturating_sub(before)
     });
     // Every second one reads a little; the others nothing.
-    crowd::linger(&mut members, KEPT + patience(), |number, member| match number % 2 {
+    crowd::linger(&mut members, kept + patience(), |number, member| match number % 2 {
         0 => !member.is_reset(),
         _ => member.sip(SIP) && !member.is_reset(),
     });
@@ -136,7 +141,7 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
             return Err(format!("client {number}: the write deadline does not fire"));
         }
     }
-    if matches!(size, Size::Part(_)) && others.slowest > DEADLINE {
+    if matches!(size, Size::Part(_)) && others.slowest > crowd::deadline() {
         let waited = others.slowest;
         return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }

@@ -23,37 +23,41 @@ use crate::server::Server;
 #[derive(Clone, Copy, Debug)]
 struct Drip {
     name: &'static str,
-    /// The same with its deadline, for the matrix.
-    deadline_is: &'static str,
     first: &'static [u8],
+    /// The flag that sets the deadline.
+    flag: &'static str,
     deadline: Duration,
 }
 
-/// The flag `--header-timeout`, in milliseconds, and what a body has: it is the same for all
-/// servers of the book, and no flag changes it.
+/// The flag `--header-timeout`, in milliseconds.
 const HEADER_TIMEOUT: &str = "1500";
-static HEAD: Drip = Drip {
+const HEAD: Drip = Drip {
     name: "heads",
-    deadline_is: "heads with a deadline of 1.5 s",
     first: b"GET /small.txt HTTP/1.1\r\nHost: a\r\nX: ",
+    flag: "--header-timeout",
     deadline: Duration::from_millis(1500),
 };
-static BODY: Drip = Drip {
-    name: "bodies",
-    deadline_is: "bodies with one of 10 s",
-    first: b"POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\n\r\nremark=",
-    deadline: Duration::from_secs(10),
-};
+
+fn body() -> Drip {
+    Drip {
+        name: "bodies",
+        first: b"POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\n\r\nremark=",
+        flag: "--body-timeout",
+        deadline: crowd::deadline(),
+    }
+}
 
 /// Dripping clients of both kinds, silent ones, and idle ones that are kept alive.
 pub fn run(model: &Model) -> Result<Report, String> {
     crowd::allow_many_descriptors();
     let mut cases = Cases::new();
     let mut are_all = Vec::new();
-    for drip in [&HEAD, &BODY] {
+    for drip in [HEAD, body()] {
         for size in crowd::sizes(model, crowd::dripping(model)) {
-            are_all.push(matches!(size, Size::All(_)).then_some(drip.deadline_is));
+            let seconds = drip.deadline.as_secs_f32();
+            let what = format!("{} with a deadline of {seconds} s", drip.name);
+            are_all.push(matches!(size, Size::All(_)).then_some(what));
             let name = size.of(&format!("dripping {}", drip.name));
             cases.add(name, move || dripping(model, drip, size));
         }
@@ -67,7 +71,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
     }
     let mut tally = Tally::of(model);
     let (mut waits, mut beside) = (Vec::new(), Waits::default());
-    let whats = are_all.into_iter().chain([None; 3]);
+    let whats = are_all.into_iter().chain([const { None }; 3]);
     for (what, (name, outcome)) in whats.zip(cases.run()) {
         tally.case(name, || {
             let others = outcome?;
@@ -91,8 +95,9 @@ pub fn run(model: &Model) -> Result<Report, String> {
 }
 
 /// Clients that drip; returns how the others fared.
-fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Waits, String> {
-    let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
+fn dripping(model: &Model, drip: Drip, size: Size) -> Result<Waits, String> {
+    let milliseconds = drip.deadline.as_millis().to_string();
+    let server = Server::start(model, &[drip.flag, &milliseconds])?;
     let mut members = Vec::new();
     for number in 0..size.clients() {
         let stream =
@@ -124,7 +129,7 @@ fn dripping(model: &Model, drip: &Drip, size: Size) -> Result<Waits, String> {
             return Err(format!("client {number} is answered {}", response.status));
         }
     }
-    if matches!(size, Size::Part(_)) && others.slowest > BODY.deadline {
+    if matches!(size, Size::Part(_)) && others.slowest > crowd::deadline() {
         let waited = others.slowest;
         return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }

@@ -2,6 +2,7 @@
 //! refused, and the request that hides in them is not answered. Sources: RFC 9112 sections
 //! 2.2, 5, 6, 7 and 11.2.
 
+use super::crowd;
 use crate::client::{be_refused, exchange_and_shut};
 use crate::model::Model;
 use crate::report::{Report, Tally};
@@ -424,7 +425,9 @@ static LINE_ENDS: &[(&str, &str)] = &[
 
 /// All tables against one server.
 pub fn run(model: &Model) -> Result<Report, String> {
-    let server = Server::start(model, &[])?;
+    // Whoever takes one of these for the head of a longer body waits for that, and then refuses.
+    let milliseconds = crowd::deadline().as_millis().to_string();
+    let server = Server::start(model, &["--body-timeout", &milliseconds])?;
     let mut tally = Tally::of(model);
     for (name, bytes, want) in cases() {
         tally.case(name, || match want {

@@ -57,7 +57,12 @@ pub fn run(flags: &ServerFlags, fault: Option<Fault>, by: By) -> Result<(), Stri
             .map_err(|error| format!("{}: {error}", flags.root.display()))?,
         stop: Stop::new().map_err(|error| format!("signals: {error}"))?,
         shop: Shop::open(flags, fault)?,
-        settings: Settings { header_timeout: flags.header_timeout, ..Settings::default() },
+        settings: Settings {
+            header_timeout: flags.header_timeout,
+            body_timeout: flags.body_timeout,
+            send_timeout: flags.send_timeout,
+            ..Settings::default()
+        },
         fault,
         listener,
         grace: flags.grace,
