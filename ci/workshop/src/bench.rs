@@ -221,18 +221,21 @@ impl Bench<'_> {
 
     /// The same, and what they say beside: what could not be tried here.
     pub fn tests_say(&self, of: Option<&str>, names: &[&str]) -> Result<String, Fault> {
-        let test = || {
-            let mut cargo = self.command("test");
-            match of {
-                None => cargo.arg("--lib"),
-                Some(file) => cargo.args(["--test", file]),
-            };
-            cargo
+        let mut cargo = self.command("test");
+        match of {
+            None => cargo.arg("--lib"),
+            Some(file) => cargo.args(["--test", file]),
         };
-        compiled(test().args(["--no-run", "--message-format=json"]))?;
-        // One after another, so that one sees which does not end.
-        let mut run = test();
-        run.arg("--").args(names).args(["--test-threads=1", "--nocapture"]);
+        cargo.args(["--no-run", "--message-format=json"]);
+        let messages = compiled(&mut cargo)?;
+        let tests = messages.iter().find(|message| message["profile"]["test"] == true);
+        let program = tests.and_then(|message| message["executable"].as_str());
+        let program =
+            program.ok_or_else(|| Fault::Trouble("cargo built no tests".to_owned()))?;
+        // Not by cargo, which may have to wait for somebody else who builds. One after another,
+        // so that one sees which does not end.
+        let mut run = self.started(program.into(), names);
+        run.args(["--test-threads=1", "--nocapture"]);
         let output = within(&mut run, TESTS)?;
         let out = String::from_utf8_lossy(&output.stdout);
         let said = String::from_utf8_lossy(&output.stderr);
