@@ -62,13 +62,8 @@ impl Bench<'_> {
         let mut cargo = self.command("build");
         cargo.args(["--bin", bin, "--message-format=json"]);
         let messages = compiled(&mut cargo)?;
-        let program = |message: &Value| {
-            let is_it =
-                message["target"]["name"] == bin && message["executable"].is_string();
-            message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
-        };
-        let built = messages.iter().find_map(program);
-        built.ok_or_else(|| Fault::Trouble(format!("cargo built no program named {bin}")))
+        executable(&messages, |message| message["target"]["name"] == bin)
+            .ok_or_else(|| Fault::Trouble(format!("cargo built no program named {bin}")))
     }
 
     /// Runs a program under the tracer, to its end.
@@ -228,13 +223,12 @@ impl Bench<'_> {
         };
         cargo.args(["--no-run", "--message-format=json"]);
         let messages = compiled(&mut cargo)?;
-        let tests = messages.iter().find(|message| message["profile"]["test"] == true);
-        let program = tests.and_then(|message| message["executable"].as_str());
+        let program = executable(&messages, |message| message["profile"]["test"] == true);
         let program =
             program.ok_or_else(|| Fault::Trouble("cargo built no tests".to_owned()))?;
         // Not by cargo, which may have to wait for somebody else who builds. One after another,
         // so that one sees which does not end.
-        let mut run = self.started(program.into(), names);
+        let mut run = self.started(program, names);
         run.args(["--test-threads=1", "--nocapture"]);
         let output = within(&mut run, TESTS)?;
         let out = String::from_utf8_lossy(&output.stdout);
@@ -392,6 +386,12 @@ fn within(command: &mut Command, limit: Duration) -> Result<Output, Fault> {
         drop(over);
         output
     })
+}
+
+/// The program that one of cargo's messages speaks of.
+fn executable(messages: &[Value], is_it: impl Fn(&Value) -> bool) -> Option<PathBuf> {
+    let mut some = messages.iter().filter(|message| is_it(message));
+    some.find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 /// Has cargo compile, and returns its messages; or what the compiler says.

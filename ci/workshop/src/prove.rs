@@ -19,6 +19,9 @@ use crate::{Bench, Checked, Desk, Fault, checks};
 /// How often something is tried again that is not as it should be.
 const MORE: usize = 2;
 
+/// With this begins what is wrong about a check's words.
+const CHECK_SAYS: &str = "the check says:\n";
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Proof {
@@ -79,7 +82,7 @@ fn prove_one(desk: &Desk, exercise: &Exercise) -> Proof {
         for _ in 0..MORE {
             // Somebody else may have had the machine. What is wrong is wrong each time.
             let Err(Fault::Fails(why)) = &outcome else { break };
-            println!("  once more: {}, {name}: {}", exercise.name, first_line(why));
+            println!("  once more: {}, {name}: {}", exercise.name, in_short(why));
             outcome = once();
         }
         match outcome {
@@ -95,8 +98,10 @@ fn prove_one(desk: &Desk, exercise: &Exercise) -> Proof {
     proof
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// What is said of it: the first line, or the first that the check has said.
+fn in_short(text: &str) -> &str {
+    let said = text.strip_prefix(CHECK_SAYS).unwrap_or(text);
+    said.lines().next().unwrap_or_default()
 }
 
 /// What the check says of an attempt; none: of the answer.
@@ -114,7 +119,7 @@ fn judged(attempt: Option<&Attempt>, outcome: &Checked) -> Checked {
         (Some(attempt), Err(Fault::Fails(why))) => match is_said(why, &attempt.says) {
             true => Ok(()),
             false => Err(Fault::Fails(format!(
-                "the check says:\n{why}\nand is to say:\n{}",
+                "{CHECK_SAYS}{why}\nand is to say:\n{}",
                 attempt.says
             ))),
         },

@@ -62,9 +62,9 @@ impl Ran {
         match self.killed {
             Some(Why::Calls(most)) => return fails(self.spun(most)),
             Some(Why::Time(seconds)) => {
-                // A server that was asked has been told to end when the last client had gone.
-                let told =
-                    if self.looked_at.1.is_finite() { ", and after SIGTERM," } else { "" };
+                // A server is told to end when those who asked it have done so, in microseconds.
+                let is_told = self.looked_at.1 < seconds as f64 * 1e6;
+                let told = if is_told { ", and after SIGTERM," } else { "" };
                 return fails(format!(
                     "after {seconds} s{told} it still runs, and {}",
                     self.stands()
@@ -437,6 +437,9 @@ mod tests {
             said(ran((0..21).map(|_| wait()).collect()).does_not_spin())
                 .starts_with("it spins: 21")
         );
+        let told = || Call { details: Some("says HUP of 5".into()), ..wait() };
+        let why = said(ran((0..21).map(|_| told()).collect()).does_not_spin());
+        assert!(why.ends_with(", which at last says HUP of 5"), "{why}");
         let work = (0..40).flat_map(|_| [wait(), call("recvfrom", 0, 1)]).collect();
         assert_eq!(said(ran(work).does_not_spin()), "");
         let vain = (0..3).map(|_| call("recvfrom", 0, EAGAIN)).collect();
@@ -464,10 +467,36 @@ mod tests {
             said(ran.ends_well()),
             "after 9 s it still runs, and is in futex (workshop/x/src/futex.rs:7)"
         );
+        ran.looked_at.1 = 3e6;
+        assert_eq!(
+            said(ran.ends_well()),
+            "after 9 s, and after SIGTERM, it still runs, and is in futex (workshop/x/src/futex.rs:7)"
+        );
+        // Whoever was asked to the end of its time was told nothing.
+        ran.looked_at.1 = 9.1e6;
+        assert!(said(ran.ends_well()).starts_with("after 9 s it still runs, and"));
+        // Where one of the learner's threads stands, the others' do not matter.
+        let theirs = Call { result: None, at: None, ..call("accept4", 1, 0) };
+        ran.lanes.push(Lane { calls: vec![theirs], ..Lane::default() });
+        assert!(!said(ran.ends_well()).contains("accept4"));
+        ran.lanes.pop();
+        ran.looked_at.1 = f64::INFINITY;
         ran.killed = Some(Why::Calls(1));
         assert_eq!(
             said(ran.ends_well()),
             "it spins: it was ended after 1 calls, 1 times futex (workshop/x/src/futex.rs:7)"
         );
+        // Of many calls the wait is said first, with what it said when it came back the last time.
+        let waited = |result, says: &str| Call {
+            result,
+            details: Some(says.into()),
+            ..call("poll", 0, 1)
+        };
+        let mut calls: Vec<Call> = (0..5).map(|_| call("sendfile", 0, 1)).collect();
+        calls.extend([waited(Some(1), "says HUP of 5"), waited(None, "for 9 ms at most")]);
+        ran.lanes[0].calls = calls;
+        let why = said(ran.ends_well());
+        let first = "it spins: it was ended after 1 calls, 2 times poll (workshop/x/src/poll.rs:7), which at last says HUP of 5; 5 times sendfile";
+        assert!(why.starts_with(first), "{why}");
     }
 }

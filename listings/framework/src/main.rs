@@ -97,8 +97,9 @@ mod linux {
         }?;
         socket.set_reuseaddr(true)?;
         socket.set_nodelay(true)?;
-        // Whoever is accepted has it from the listener. A day of milliseconds at most.
-        let unread = flags.send_timeout.as_millis() as u32;
+        // Whoever is accepted has it from the listener. It is a day at most, and 0 would be the
+        // kernel's own limit, of a quarter of an hour.
+        let unread = (flags.send_timeout.as_millis() as u32).max(1);
         sockopt::set_tcp_user_timeout(&socket, unread)?;
         socket.bind(flags.listen)?;
         let listener = socket.listen(flags.backlog.cast_unsigned())?;

@@ -131,3 +131,28 @@ pub fn announce(listener: &OwnedFd) -> Result<(), String> {
     writeln!(io::stdout(), "listening on http://{address}")
         .map_err(|error| format!("cannot print the address: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: ServerFlags,
+    }
+
+    #[test]
+    fn each_deadline_has_a_flag() {
+        let line = "server --header-timeout 1 --body-timeout 2 --send-timeout 3";
+        let flags = Line::parse_from(line.split(' ')).server;
+        let settings = settings(&flags, Offer { keep_alive: true, file_cache: true });
+        let deadlines =
+            [settings.header_timeout, settings.body_timeout, settings.send_timeout];
+        assert_eq!(deadlines, [1, 2, 3].map(Duration::from_millis));
+    }
+}
