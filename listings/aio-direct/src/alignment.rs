@@ -70,8 +70,9 @@ fn tried(file: &File) -> io::Result<Alignment> {
     Ok(Alignment { memory: unit, file: unit, told_by: Teller::Trial })
 }
 
-/// The smallest power of two, from 512 up, at which `read`, a direct read, is not refused:
-/// in bytes, for buffers, offsets and lengths.
+/// The smallest power of two, in bytes and from 512 up, at which `read` is not refused. It is a
+/// direct read into a buffer that stands at a multiple of it and is so many long; what is true
+/// of lengths is taken to be true of offsets.
 ///
 /// # Errors
 /// EOPNOTSUPP: all were refused, up to 64 KiB or a page. Otherwise what `read` answers.

@@ -195,6 +195,11 @@ pub fn connection() -> io::Result<(TcpStream, TcpStream)> {
     Ok((client, listener.accept()?.0))
 }
 
+/// From now on to close it is to reset the connection: its linger time is 0 (socket(7)).
+pub fn reset_at_close(socket: &TcpStream) -> nix::Result<()> {
+    setsockopt(socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })
+}
+
 /// Sends until the socket takes no more.
 pub fn fill(socket: &TcpStream) -> nix::Result<()> {
     let bytes = [0; 65_536];

@@ -327,11 +327,7 @@ pub const CLAIMS: &[Claim] = &[
         check: linux!(|case| {
             let listener = listener(4)?;
             let client = TcpStream::connect(listener.local_addr()?)?;
-            setsockopt(
-                &client,
-                sockopt::Linger,
-                &libc::linger { l_onoff: 1, l_linger: 0 },
-            )?;
+            reset_at_close(&client)?;
             let _client = case.is_counter().then_some(client);
             thread::sleep(ms(50));
             let accepted = listener.accept()?.0;

@@ -68,8 +68,7 @@ pub const CLAIMS: &[Claim] = &[
         check: linux!(|case| {
             let (client, server) = connection()?;
             if !case.is_counter() {
-                let now = libc::linger { l_onoff: 1, l_linger: 0 };
-                setsockopt(&server, sockopt::Linger, &now)?;
+                reset_at_close(&server)?;
             }
             drop(server);
             let result = read(&client, &mut [0; 64]);
@@ -214,8 +213,7 @@ pub const CLAIMS: &[Claim] = &[
                 let (mut client, server) = connection()?;
                 client.write_all(b"bye")?;
                 if !case.is_counter() {
-                    let now = libc::linger { l_onoff: 1, l_linger: 0 };
-                    setsockopt(&client, sockopt::Linger, &now)?;
+                    reset_at_close(&client)?;
                 }
                 drop(client);
                 readable(&server, LONG);
@@ -243,11 +241,7 @@ pub const CLAIMS: &[Claim] = &[
         check: linux!(|case| {
             let (client, server) = connection()?;
             client.shutdown(Shutdown::Both)?;
-            setsockopt(
-                &client,
-                sockopt::Linger,
-                &libc::linger { l_onoff: 1, l_linger: 0 },
-            )?;
+            reset_at_close(&client)?;
             drop(client);
             let flags = case.pick(MsgFlags::MSG_NOSIGNAL, MsgFlags::empty());
             let end = child(|| {

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::report::Tier;
+
 static HASTY: AtomicBool = AtomicBool::new(false);
 
 /// Makes this process wait less and give up sooner. For tests of servers that are known to
@@ -16,6 +18,17 @@ pub fn be_hasty() {
 /// happens.
 pub(crate) fn patience() -> Duration {
     Duration::from_secs(if HASTY.load(Ordering::Relaxed) { 2 } else { 15 })
+}
+
+/// What a client may take for a body, and for 16 KiB of a response, where a row is about that.
+/// Ten seconds, as the book's servers have it; whoever runs the tests waits for three.
+pub(crate) fn deadline() -> Duration {
+    Duration::from_secs(if Tier::of_this_run() == Tier::Test { 3 } else { 10 })
+}
+
+/// A time as the servers' flags have it.
+pub(crate) fn milliseconds(time: Duration) -> String {
+    time.as_millis().to_string()
 }
 
 /// After so many failures, more cases would say nothing new, and each may take as long as

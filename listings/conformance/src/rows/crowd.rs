@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::client;
 use crate::model::Model;
-use crate::report::{Report, Tier, Verdict, repeats};
+use crate::report::{Report, Verdict, repeats};
 use crate::root::SMALL;
 
 /// How often the members of a crowd do something.
@@ -44,12 +44,6 @@ impl Size {
 
 /// Descriptors that a server needs for other things than clients.
 const OTHERS: usize = 124;
-
-/// Ten seconds are what a peer of this book's servers may take for a body, and for 16 KiB of a
-/// response. A reader who tests is not to wait for them ten times.
-pub(super) fn deadline() -> Duration {
-    Duration::from_secs(if Tier::of_this_run() == Tier::Test { 3 } else { 10 })
-}
 
 /// How many drip at the same time.
 pub(super) fn dripping(model: &Model) -> usize {

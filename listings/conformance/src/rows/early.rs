@@ -12,7 +12,7 @@ use crate::report::Report;
 type Outcome = Result<Report, String>;
 type Rows = HashMap<u8, JoinHandle<Outcome>>;
 
-/// A write deadline of 10 s, and one for a body.
+/// They wait for the deadlines of a response and of a body.
 const WAITING: [u8; 2] = [11, 12];
 
 /// What came of a row that was begun early; none of the others, nor when only some of the

@@ -10,7 +10,7 @@ use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
 use crate::client::{open, open_small, send};
 use crate::model::Model;
-use crate::patience::patience;
+use crate::patience::{deadline, milliseconds, patience};
 use crate::process;
 use crate::report::{Report, Tally, repeats};
 use crate::root::BIG;
@@ -20,10 +20,9 @@ use crate::server::Server;
 const EACH: u64 = 2 * 1024;
 /// What a reader that reads at all takes ten times a second.
 const SIP: usize = 12;
-/// A server whose peers may take [`crowd::deadline`] for 16 KiB.
+/// A server whose peers may take [`deadline`] for 16 KiB, with a file that is long.
 fn start(model: &Model) -> Result<Server, String> {
-    let milliseconds = crowd::deadline().as_millis().to_string();
-    let server = Server::start(model, &["--send-timeout", &milliseconds])?;
+    let server = Server::start(model, &["--send-timeout", &milliseconds(deadline())])?;
     server.root.write_big().map_err(|error| format!("big.bin: {error}"))?;
     Ok(server)
 }
@@ -90,8 +89,7 @@ fn stood_still(model: &Model) -> Result<Waits, String> {
     process::stop(&all)?;
     let mut heard = Member::new(stream, b"")?;
     let begun = Instant::now();
-    while begun.elapsed() < crowd::deadline() + Duration::from_secs(1) && heard.sip(1 << 16)
-    {
+    while begun.elapsed() < deadline() + Duration::from_secs(1) && heard.sip(1 << 16) {
         thread::sleep(Duration::from_millis(1));
     }
     all.iter().try_for_each(|process| process::signal(process.pid, Signal::CONT))?;
@@ -117,7 +115,7 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
     let pid = server.pid();
     // A server notes what the kernel takes, not what the reader takes: the kernel's buffer may
     // grow once more, and the deadline begins again.
-    let kept = 2 * crowd::deadline();
+    let kept = 2 * deadline();
     let others = Others::begin(server.address, size, kept + 2 * patience());
     let grown = thread::spawn(move || {
         // The kernel's buffers are full by now, and the server waits.
@@ -141,7 +139,7 @@ fn slow_readers(model: &Model, size: Size) -> Result<Cost, String> {
             return Err(format!("client {number}: the write deadline does not fire"));
         }
     }
-    if matches!(size, Size::Part(_)) && others.slowest > crowd::deadline() {
+    if matches!(size, Size::Part(_)) && others.slowest > deadline() {
         let waited = others.slowest;
         return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }

@@ -12,7 +12,7 @@ use super::crowd::{self, Member, Others, Size, Waits};
 use super::side_by_side::Cases;
 use crate::client::{listen, listen_until, open, send};
 use crate::model::Model;
-use crate::patience::patience;
+use crate::patience::{deadline, milliseconds, patience};
 use crate::process;
 use crate::report::{Report, Tally, Tier};
 use crate::response::responses;
@@ -29,8 +29,6 @@ struct Drip {
     deadline: Duration,
 }
 
-/// The flag `--header-timeout`, in milliseconds.
-const HEADER_TIMEOUT: &str = "1500";
 const HEAD: Drip = Drip {
     name: "heads",
     first: b"GET /small.txt HTTP/1.1\r\nHost: a\r\nX: ",
@@ -44,7 +42,7 @@ fn body() -> Drip {
         first: b"POST /guestbook HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\
                  Content-Type: application/x-www-form-urlencoded\r\n\r\nremark=",
         flag: "--body-timeout",
-        deadline: crowd::deadline(),
+        deadline: deadline(),
     }
 }
 
@@ -96,8 +94,7 @@ pub fn run(model: &Model) -> Result<Report, String> {
 
 /// Clients that drip; returns how the others fared.
 fn dripping(model: &Model, drip: Drip, size: Size) -> Result<Waits, String> {
-    let milliseconds = drip.deadline.as_millis().to_string();
-    let server = Server::start(model, &[drip.flag, &milliseconds])?;
+    let server = Server::start(model, &[drip.flag, &milliseconds(drip.deadline)])?;
     let mut members = Vec::new();
     for number in 0..size.clients() {
         let stream =
@@ -129,7 +126,7 @@ fn dripping(model: &Model, drip: Drip, size: Size) -> Result<Waits, String> {
             return Err(format!("client {number} is answered {}", response.status));
         }
     }
-    if matches!(size, Size::Part(_)) && others.slowest > crowd::deadline() {
+    if matches!(size, Size::Part(_)) && others.slowest > deadline() {
         let waited = others.slowest;
         return Err(format!("a fresh client waited {waited:?}, although places were left"));
     }
@@ -139,7 +136,7 @@ fn dripping(model: &Model, drip: Drip, size: Size) -> Result<Waits, String> {
 
 /// Clients that connect and say nothing, as browsers do in advance.
 fn silent(model: &Model, many: usize) -> Result<Waits, String> {
-    let server = Server::start(model, &["--header-timeout", HEADER_TIMEOUT])?;
+    let server = Server::start(model, &[HEAD.flag, &milliseconds(HEAD.deadline)])?;
     let silent: Vec<TcpStream> =
         (0..many).map(|_| open(server.address)).collect::<Result<_, _>>()?;
     // Where there are fewer places than silent clients, several deadlines pass.

@@ -2,9 +2,9 @@
 //! refused, and the request that hides in them is not answered. Sources: RFC 9112 sections
 //! 2.2, 5, 6, 7 and 11.2.
 
-use super::crowd;
 use crate::client::{be_refused, exchange_and_shut};
 use crate::model::Model;
+use crate::patience::{deadline, milliseconds};
 use crate::report::{Report, Tally};
 use crate::root::SMUGGLED;
 use crate::server::Server;
@@ -426,8 +426,7 @@ static LINE_ENDS: &[(&str, &str)] = &[
 /// All tables against one server.
 pub fn run(model: &Model) -> Result<Report, String> {
     // Whoever takes one of these for the head of a longer body waits for that, and then refuses.
-    let milliseconds = crowd::deadline().as_millis().to_string();
-    let server = Server::start(model, &["--body-timeout", &milliseconds])?;
+    let server = Server::start(model, &["--body-timeout", &milliseconds(deadline())])?;
     let mut tally = Tally::of(model);
     for (name, bytes, want) in cases() {
         tally.case(name, || match want {
