@@ -26,7 +26,8 @@ pub enum Job {
 /// What the client waits for.
 #[derive(Debug)]
 enum Task {
-    File(Box<Request>, RelPath),
+    /// A file, which is of this type.
+    File(Box<Request>, &'static str),
     Visit,
     Remark,
 }
@@ -81,14 +82,14 @@ impl<F> Guest<F> {
 
     /// The outcome of [`Job::Open`].
     pub fn opened(&mut self, result: io::Result<(F, Meta)>, now: Now) {
-        let Some(Task::File(request, path)) =
+        let Some(Task::File(request, content_type)) =
             self.task.take_if(|task| matches!(task, Task::File(..)))
         else {
             return;
         };
         let response = match result {
             Ok((file, meta)) if meta.kind == Kind::File => {
-                static_file(&request, file, &meta, content_type(path.as_str()))
+                static_file(&request, file, &meta, content_type)
                     .field("X-Content-Type-Options", "nosniff")
             }
             // A folder's page has relative links: they need the folder's slash.
@@ -231,7 +232,7 @@ impl<F> Guest<F> {
             }
             (Method::Get | Method::Head, path) => {
                 let path = RelPath::from_target(path).map_err(Response::plain)?;
-                Ok((Task::File(request, path.clone()), Job::Open(path)))
+                Ok((Task::File(request, content_type(path.as_str())), Job::Open(path)))
             }
             _ => Err(Response::plain(405).field("Allow", "GET, HEAD")),
         }

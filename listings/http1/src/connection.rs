@@ -530,7 +530,6 @@ impl<F> Connection<F> {
         connection: Option<&str>,
         now: Now,
     ) {
-        let date = httpdate::HttpDate::from(now.wall);
         let body = match (&response.body, head_only) {
             (Body::Bytes(bytes), false) => bytes.len(),
             // A driver that takes a small file reads it behind its head.
@@ -539,7 +538,7 @@ impl<F> Connection<F> {
         };
         self.queue_bytes(now, |out| {
             out.reserve(response.fields.len() + STATUS_AND_MORE + body);
-            response.write_head(out, date, connection);
+            response.write_head(out, now.wall, connection);
             if let (Body::Bytes(bytes), false) = (&response.body, head_only) {
                 out.extend_from_slice(bytes);
             }

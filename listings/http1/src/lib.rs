@@ -11,6 +11,7 @@
 //! | `head.rs` | [`Request`]: one parsed head, and what its body's framing is |
 //! | `body.rs` | a body as it arrives: by Content-Length or chunked |
 //! | `response.rs` | [`Response`]: status, fields and body, and how they are written |
+//! | `date.rs` | dates, and the last few that were written |
 //! | `static_file.rs` | [`Meta`]: conditional requests, ranges and types of files |
 //! | `file_cache.rs` | [`FileCache`]: open files and what was known of them a second ago |
 //!
@@ -29,6 +30,7 @@
 
 mod body;
 mod connection;
+mod date;
 mod file_cache;
 mod head;
 mod response;
