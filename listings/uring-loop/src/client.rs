@@ -163,12 +163,19 @@ impl Client {
             }
             (Ok(_), Phase::Serving) => self.guest.received(bytes, house.now),
             // Closing now would be a reset, for bytes that nobody has read.
-            (Ok(_), Phase::Leaving) if self.guest.finished() == Some(Finish::Close) => {
+            (Ok(_) | Err(Errno::NOBUFS), Phase::Leaving)
+                if self.guest.finished() == Some(Finish::Close) =>
+            {
                 self.linger(slot, house);
             }
             (Ok(_), _) => {}
             // No buffer was free, or we have recalled it: it is begun again when there is room.
-            (Err(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN), _) => {}
+            // Whoever was to be heard for the last time has not been.
+            (Err(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN), _) => {
+                if std::mem::take(&mut self.is_ending) {
+                    house.drain_later(slot);
+                }
+            }
             // This kernel knows the operation, and not in this form.
             (Err(Errno::INVAL), _) if house.features.multishot_receive => {
                 house.features.multishot_receive = false;

@@ -215,6 +215,11 @@ impl House {
         slots
     }
 
+    /// This client is to be looked at in one more round: what it has said was not received.
+    pub(crate) fn drain_later(&mut self, slot: usize) {
+        self.to_drain.push(slot);
+    }
+
     /// This client's response is the last. (If it has left meanwhile, somebody else may have
     /// its slot, whose turn is later.)
     pub fn drain(&mut self, slot: usize) {

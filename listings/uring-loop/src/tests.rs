@@ -376,6 +376,35 @@ fn who_gets_the_slot_of_one_who_left_is_drained_later() {
     );
 }
 
+#[test]
+fn who_found_no_buffer_in_the_last_round_is_heard_in_one_more() {
+    for error in [libc::ENOBUFS, libc::EINTR, libc::EAGAIN] {
+        let to_close = ToClose::default();
+        let mut house = house(YOUNG, &to_close);
+        let mut kernel = Kernel::new(Fault::Error(Kind::Receive, error));
+        let (_peer, socket) = UnixStream::pair().expect("a pair");
+        house.admit(to_close.hold(socket.into()));
+        kernel.take_over(house.take_wishes());
+        house.stop();
+        assert_eq!(house.take_those_to_drain(), [0]);
+        kernel.complete(&mut house);
+        house.drain(0);
+        let guest = house.clients.get_mut(0).expect("it is in").guest();
+        assert_eq!(guest.finished(), None, "{error}: it has asked, and nobody heard it");
+
+        kernel.take_over(house.take_wishes());
+        assert_eq!(house.take_those_to_drain(), [0], "{error}");
+        kernel.complete(&mut house);
+        house.drain(0);
+        while !house.is_empty() {
+            house.round();
+            kernel.take_over(house.take_wishes());
+            assert!(kernel.complete(&mut house), "{error}: nothing is in flight");
+        }
+        assert!(kernel.sent.starts_with(b"HTTP/1.1 200"), "{error}");
+    }
+}
+
 fn door() -> Door {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     Door::new(ToClose::default().hold(listener.into()), 2)
