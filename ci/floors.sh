@@ -84,18 +84,18 @@ used() { awk -v hz="$(getconf CLK_TCK)" '{print ($14 + $15) * 1000000 / hz}' "/p
 compare() { # TITLE, the peer, clients, keep-alive or close; then NAME=FLOOR for each server, the peer among them without one
   local title=$1 peer=$2 clients=$3 arguments=(-c"$3"); [ "$4" = keep-alive ] || arguments+=(-H "Connection: close")
   shift 4
-  rm -f "$work"/rate.* "$work"/cost.*
+  rm -f "$work"/rate.* "$work"/cost.* "$work"/busy.*
   for ((round = 0; round < rounds; round++)); do
     for entry in "$@"; do
       local name=${entry%%=*} before; before=$(used "$name")
       local address=127.0.0.1:${ports[$name]} path=/${paths[$name]:-small.txt}
-      # wrk is the limit of whoever answers faster than it asks.
       if [ "${generator:-wrk}" = load ]; then
         ask_with_load 1 -c "$clients" -s "$seconds" "http://$address$path" > "$work/asked"
       else
         ask_with_wrk 1 -d"${seconds}s" "${arguments[@]}" "http://$address$path" > "$work/asked"
       fi
       awk '{print $1}' "$work/asked" >> "$work/rate.$name"
+      awk -v s="$seconds" '{print 100 * $3 / s}' "$work/asked" >> "$work/busy.$name"
       awk -v b="$before" -v a="$(used "$name")" '{print (a - b) / $2}' "$work/asked" >> "$work/cost.$name"
     done
   done
@@ -106,8 +106,11 @@ compare() { # TITLE, the peer, clients, keep-alive or close; then NAME=FLOOR for
     rate=$(median "$work/rate.$name"); share=$(ratio "$rate" "$against")
     if awk -v s="$share" -v f="${floor:-0}" 'BEGIN {exit !(s < f)}'; then mark="  BELOW THE FLOOR OF $floor"; fi
     [ -z "$floor" ] || verdict "$title: $name against $peer" "$share" "$floor" "$(at_least "$share" "$floor")"
-    printf '%-24s %8.0f (%.0f to %.0f)  %s of %s, %.1f µs of processor%s\n' "$name" "$rate" "$(sort -n "$work/rate.$name" | head -1)" \
-      "$(sort -n "$work/rate.$name" | tail -1)" "$share" "$peer" "$(median "$work/cost.$name")" "$mark"
+    # Who asks, in percent of its processor: from 90 on it is the limit, and this server may be faster. If that is the peer, the
+    # shares of all others may be smaller.
+    printf '%-24s %8.0f (%.0f to %.0f)  %s of %s, %.1f µs of processor, asked at %.0f %%%s\n' "$name" "$rate" "$(sort -n "$work/rate.$name" | head -1)" \
+      "$(sort -n "$work/rate.$name" | tail -1)" "$share" "$peer" "$(median "$work/cost.$name")" \
+      "$(median "$work/busy.$name")" "$mark"
   done
 }
 
@@ -138,10 +141,11 @@ servers=(
 declare -A process ports paths
 servers() {
   build iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor load
-  ports=([nginx]=18081 [bare]=18096)
+  ports=([nginx]=18081 [bare]=18096 [bare-ring]=18104)
   sed "s|@LISTEN@|127.0.0.1:18081|; s|@ROOT@|\"$work/www\"|; s|@WORK@|$work|g" listings/harness/nginx.conf > "$work/nginx.conf"
   taskset -c 0 nginx -e stderr -p "$work" -c "$work/nginx.conf" 2> "$work/error.log" & pids+=($!) process[nginx]=$!
   taskset -c 0 "$bin/bare" 127.0.0.1:18096 > "$work/bare.out" & pids+=($!) process[bare]=$!
+  taskset -c 0 "$bin/bare-ring" 127.0.0.1:18104 > "$work/bare-ring.out" & pids+=($!) process[bare-ring]=$!
   for server in "${servers[@]}"; do
     read -r name port program flags <<<"$server"
     # shellcheck disable=SC2086 # flags are several words, or none
@@ -152,18 +156,19 @@ servers() {
 
   compare "612 bytes, close, 20 clients" nginx 20 close nginx= iterative=0.8 iterative-without-cache= \
     forking=0.15 preforked=0.7 preforked-reuseport= threaded=0.55 prethreaded=0.7 prethreaded-all-accept= select= poll=0.8 epoll=0.8 epoll-edge=
+  # wrk is the limit of whoever answers faster than it asks, so here it asks only to be compared with.
   for clients in 64 1000; do
     loops=(poll= epoll=1.3 epoll-edge= epoll-one-shot= epoll-without-cache=)
     [ "$clients" = 1000 ] || loops=(select= "${loops[@]}")
-    compare "612 bytes, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= "${loops[@]}" bare=
-    compare "the same against a loop without an application" bare "$clients" keep-alive bare= epoll=0.8
-    compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= nginx= uring= bare=
-    generator=load compare "the same, asked by load" epoll "$clients" keep-alive epoll= nginx= \
-      uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache= bare=
-    generator=load compare "io_uring against nginx, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= uring=1.6
-  done
-  for clients in 64 1000; do
+    compare "612 bytes, keep-alive, $clients clients, asked by wrk" nginx "$clients" keep-alive nginx= epoll= uring= bare= bare-ring=
+    generator=load
+    compare "612 bytes, keep-alive, $clients clients" nginx "$clients" keep-alive nginx= "${loops[@]}" uring=1.6 bare= bare-ring=
+    compare "a loop without an application, $clients clients" bare "$clients" keep-alive bare= epoll=0.8
+    compare "a ring without an application, $clients clients" bare-ring "$clients" keep-alive bare-ring= uring=
+    compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= \
+      uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache=
     compare "tasks against loops, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= tasks-epoll= uring= tasks-uring=
+    generator=wrk
   done
   compare "io_uring against epoll, keep-alive, 1 client" epoll 1 keep-alive epoll= uring= uring-defer=
   compare "io_uring against epoll, close, 20 clients" epoll 20 close epoll= uring= uring-defer=

@@ -28,6 +28,7 @@
 //! | --- | --- |
 //! | `model.rs` | [`Model`]: what the suite knows about a server |
 //! | `server.rs` | [`Server`]: the process under test |
+//! | `bare.rs` | whether a loop without an application answers |
 //! | `process.rs` | what `/proc` says about it |
 //! | `root.rs` | the folder that it serves |
 //! | `client.rs`, `response.rs` | the other end of the connection |
@@ -40,6 +41,8 @@
 //! | `bin/crowd/` | 15,000 clients at the same time |
 //! | `bin/wrong/` | servers with one mistake each, which the tables must catch |
 
+#[cfg(target_os = "linux")]
+mod bare;
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
@@ -69,6 +72,7 @@ mod server;
 
 #[cfg(target_os = "linux")]
 pub use {
+    bare::bare_answers,
     client::get,
     fake_store::{Break, FakeStore, Mood},
     model::{Lack, Model},

@@ -309,7 +309,7 @@ impl Drop for Server {
 
 /// The first line on standard output. The rest is read and dropped, so that the server
 /// never blocks on a full pipe.
-fn first_line(child: &mut Child) -> Result<String, String> {
+pub(crate) fn first_line(child: &mut Child) -> Result<String, String> {
     let mut stdout = BufReader::new(child.stdout.take().ok_or("no stdout")?);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

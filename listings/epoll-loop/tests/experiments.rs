@@ -1,10 +1,7 @@
 //! What the experiments of the chapter print, and what they claim.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 fn run(program: &str) -> String {
     let output = Command::new(program).output().expect("it starts");
@@ -41,26 +38,5 @@ fn a_connection_wakes_everybody_or_one() {
 
 #[test]
 fn the_loop_without_an_application_answers() {
-    struct Bare(Child);
-    impl Drop for Bare {
-        fn drop(&mut self) {
-            // It may have ended by itself.
-            let _ = self.0.kill().and_then(|()| self.0.wait().map(drop));
-        }
-    }
-    let program = Command::new(env!("CARGO_BIN_EXE_bare")).stdout(Stdio::piped()).spawn();
-    let mut bare = Bare(program.expect("it starts"));
-    let mut line = String::new();
-    BufReader::new(bare.0.stdout.take().expect("its output"))
-        .read_line(&mut line)
-        .expect("its address");
-    let address = line.trim().strip_prefix("listening on http://").expect("an address");
-    let mut client = TcpStream::connect(address).expect("to connect");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    for _ in 0..2 {
-        client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("to ask");
-        let mut reply = [0; 40 + 612];
-        client.read_exact(&mut reply).expect("a reply");
-        assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\nContent-Length: 612\r\n\r\nxxx"));
-    }
+    conformance::bare_answers(env!("CARGO_BIN_EXE_bare")).expect("one response");
 }

@@ -9,35 +9,47 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The last second that HTTP's four digits for the year can say: a file may claim any.
 const LAST: u64 = 253_402_300_799;
-/// How many are remembered: a power of two.
+/// Dates of how many files are remembered: a power of two.
 const REMEMBERED: usize = 8;
 
 /// Seconds since the epoch, and `Sun, 06 Nov 1994 08:49:37 GMT`.
 type Date = (u64, [u8; 29]);
 
+const EPOCH: Date = (0, *b"Thu, 01 Jan 1970 00:00:00 GMT");
+
 thread_local! {
     // Each thread its own, so that nobody waits for a lock. The epoch is right from the start.
-    static DATES: [Cell<Date>; REMEMBERED] = const {
-        [const { Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")) }; REMEMBERED]
+    static NOW: Cell<Date> = const { Cell::new(EPOCH) };
+    static OF_FILES: [Cell<Date>; REMEMBERED] = const {
+        [const { Cell::new(EPOCH) }; REMEMBERED]
     };
 }
 
-/// Appends a date, in whole seconds. What is not after the epoch is the epoch, and what is
-/// after the year 9999 its last second.
+/// Appends the date of now, in whole seconds. (What is not after the epoch is the epoch, and
+/// what is after the year 9999 its last second.)
+pub(crate) fn write_now(out: &mut Vec<u8>, time: SystemTime) {
+    NOW.with(|place| write_at(place, out, seconds(time)));
+}
+
+/// Appends the date of a file in the same way.
 pub(crate) fn write(out: &mut Vec<u8>, time: SystemTime) {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let seconds = seconds.min(LAST);
-    DATES.with(|dates| {
-        let place = &dates[seconds as usize % REMEMBERED];
-        let (mut known, mut text) = place.get();
-        if known != seconds {
-            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
-            known = seconds;
-            text.copy_from_slice(date.as_bytes());
-            place.set((known, text));
-        }
-        out.extend_from_slice(&text);
-    });
+    let seconds = seconds(time);
+    OF_FILES.with(|places| write_at(&places[seconds as usize % REMEMBERED], out, seconds));
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).min(LAST)
+}
+
+fn write_at(place: &Cell<Date>, out: &mut Vec<u8>, seconds: u64) {
+    let (mut known, mut text) = place.get();
+    if known != seconds {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+        known = seconds;
+        text.copy_from_slice(date.as_bytes());
+        place.set((known, text));
+    }
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]
@@ -76,6 +88,9 @@ mod tests {
             let date = UNIX_EPOCH + Duration::from_secs(seconds);
             assert_eq!(written(seconds), httpdate::fmt_http_date(date));
             assert_eq!(written(seconds), httpdate::fmt_http_date(date), "and again");
+            let mut now = Vec::new();
+            write_now(&mut now, date);
+            assert_eq!(now, written(seconds).into_bytes());
         }
     }
 }

@@ -70,7 +70,10 @@ impl<F> Response<F> {
     /// Adds a field whose value is a date.
     #[must_use]
     pub(crate) fn dated(mut self, name: &'static str, time: SystemTime) -> Self {
-        write_date(&mut self.fields, name, time);
+        self.fields.extend_from_slice(name.as_bytes());
+        self.fields.extend_from_slice(b": ");
+        date::write(&mut self.fields, time);
+        self.fields.extend_from_slice(b"\r\n");
         self
     }
 
@@ -94,10 +97,11 @@ impl<F> Response<F> {
         let status =
             [digit(self.status / 100), digit(self.status / 10), digit(self.status)];
         let phrase = reason(self.status).as_bytes();
-        for part in [b"HTTP/1.1 ", &status[..], b" ", phrase, b"\r\n"] {
+        for part in [b"HTTP/1.1 ", &status[..], b" ", phrase, b"\r\nDate: "] {
             out.extend_from_slice(part);
         }
-        write_date(out, "Date", now);
+        date::write_now(out, now);
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.fields);
         if let Some(length) = self.length() {
             out.extend_from_slice(b"Content-Length: ");
@@ -112,13 +116,6 @@ impl<F> Response<F> {
         }
         out.extend_from_slice(b"\r\n");
     }
-}
-
-fn write_date(out: &mut Vec<u8>, name: &str, time: SystemTime) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    date::write(out, time);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The phrase that goes with a status (RFC 9110 section 15).

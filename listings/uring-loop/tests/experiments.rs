@@ -1,7 +1,9 @@
-//! What the experiment of the chapter prints, and what it claims.
+//! What the experiments of the chapter print, and what they claim.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
+
+use uring_loop::{Ring, Setup, Work};
 
 #[test]
 fn the_ring_is_entered_as_often_for_many_as_for_one() {
@@ -22,4 +24,14 @@ fn the_ring_is_entered_as_often_for_many_as_for_one() {
     assert!(epoll > 2 * many[1], "two calls for each request, and those that wait");
     assert!(ring < 2 * one[3], "{printed}");
     assert!(one[3] <= one[2], "{printed}");
+}
+
+#[test]
+fn the_loop_without_an_application_answers() {
+    let setup = Setup { entries: 8, as_of: None, work: Work::default() };
+    match Ring::new(&setup) {
+        Ok(ring) if ring.features().multishot_receive => {}
+        _ => return flags::skipped("io_uring is forbidden here, or older than Linux 6.0"),
+    }
+    conformance::bare_answers(env!("CARGO_BIN_EXE_bare-ring")).expect("one response");
 }

@@ -10,7 +10,11 @@ use uring_loop::{Ring, Setup, Work};
 
 #[test]
 fn a_ring_that_is_refused_is_one_line() {
-    for program in [env!("CARGO_BIN_EXE_uring-loop"), env!("CARGO_BIN_EXE_calls")] {
+    for program in [
+        env!("CARGO_BIN_EXE_uring-loop"),
+        env!("CARGO_BIN_EXE_calls"),
+        env!("CARGO_BIN_EXE_bare-ring"),
+    ] {
         for (errno, cause) in [
             (libc::EPERM, "a seccomp filter"),
             (libc::ENOSYS, "one older than 5.6, or a filter that hides it"),
