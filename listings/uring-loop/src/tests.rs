@@ -405,6 +405,28 @@ fn who_found_no_buffer_in_the_last_round_is_heard_in_one_more() {
     }
 }
 
+#[test]
+fn who_is_hung_up_on_and_has_spoken_is_not_reset() {
+    let to_close = ToClose::default();
+    let mut house = house(YOUNG, &to_close);
+    // The receive that is recalled has found bytes, and no buffer for them.
+    let mut kernel = Kernel::new(Fault::Error(Kind::Receive, libc::ENOBUFS));
+    let (_peer, socket) = UnixStream::pair().expect("a pair");
+    house.admit(to_close.hold(socket.into()));
+    kernel.take_over(house.take_wishes());
+    house.stop();
+    assert_eq!(house.take_those_to_drain(), [0]);
+    house.drain(0);
+    kernel.take_over(house.take_wishes());
+    kernel.complete(&mut house);
+    let wishes = house.take_wishes();
+    let begins = |part| {
+        let token = Token { slot: CLIENTS, part };
+        wishes.iter().any(|wish| matches!(wish, Wish::Begin(whose, _) if *whose == token))
+    };
+    assert!(begins(Part::Shut) && begins(Part::Receive), "it does not linger: {wishes:?}");
+}
+
 fn door() -> Door {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     Door::new(ToClose::default().hold(listener.into()), 2)

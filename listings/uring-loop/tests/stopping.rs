@@ -1,4 +1,4 @@
-//! A server that is told to stop hears everybody who has spoken by then, in one round more.
+//! A server that is told to stop hears everybody who has spoken before it noticed.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
