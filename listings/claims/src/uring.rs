@@ -105,4 +105,37 @@ pub const CLAIMS: &[Claim] = &[
             )
         }),
     },
+    Claim {
+        id: "deferred-work-is-done-in-portions",
+        sentence: "With IORING_SETUP_DEFER_TASKRUN, a call does the work of some events, about \
+            twenty, and leaves that of the others for later.",
+        chapter: "uring-loop.md",
+        kernels: Since {
+            version: (6, 13),
+            before: "it does all of it, or refuses the flag",
+        },
+        source: "the kernel's IO_LOCAL_TW_DEFAULT_MAX and __io_run_local_work",
+        counter: "a ring without the flag",
+        check: linux!(|case| {
+            const MANY: usize = 100;
+            let mut builder = IoUring::builder();
+            if !case.is_counter() {
+                builder.setup_single_issuer().setup_defer_taskrun();
+            }
+            let mut ring = Ring::built(&builder, 128)?;
+            let mut pairs = Vec::new();
+            for mark in 0..MANY {
+                let (ours, peer) = UnixStream::pair()?;
+                receive(&mut ring, &ours, None, mark as u64);
+                pairs.push((ours, peer));
+            }
+            ring.enter(0)?;
+            for (_, peer) in &pairs {
+                write(peer, b"hello")?;
+            }
+            ring.enter(1)?;
+            let done = ring.take().len();
+            seen(done < MANY / 2, format!("{done} of {MANY} in the first call"))
+        }),
+    },
 ];
