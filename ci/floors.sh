@@ -131,7 +131,7 @@ servers=(
   "epoll-one-shot 18094 epoll-loop --one-shot"
   "epoll-without-cache 18095 epoll-loop --no-file-cache"
   "uring 18097 uring-loop"
-  "uring-defer 18098 uring-loop --defer-taskrun"
+  "uring-coop 18098 uring-loop --coop-taskrun"
   "uring-interrupt 18099 uring-loop --interrupt"
   "uring-as-of-5.10 18100 uring-loop --as-of 5.10"
   "uring-without-cache 18101 uring-loop --no-file-cache"
@@ -166,12 +166,12 @@ servers() {
     compare "a loop without an application, $clients clients" bare "$clients" keep-alive bare= epoll=0.8
     compare "a ring without an application, $clients clients" bare-ring "$clients" keep-alive bare-ring= uring=
     compare "io_uring against epoll, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= \
-      uring=1.15 uring-defer= uring-interrupt= uring-as-of-5.10= uring-without-cache=
+      uring=1.15 uring-coop= uring-interrupt= uring-as-of-5.10= uring-without-cache=
     compare "tasks against loops, keep-alive, $clients clients" epoll "$clients" keep-alive epoll= tasks-epoll= uring= tasks-uring=
     generator=wrk
   done
-  compare "io_uring against epoll, keep-alive, 1 client" epoll 1 keep-alive epoll= uring= uring-defer=
-  compare "io_uring against epoll, close, 20 clients" epoll 20 close epoll= uring= uring-defer=
+  compare "io_uring against epoll, keep-alive, 1 client" epoll 1 keep-alive epoll= uring= uring-coop=
+  compare "io_uring against epoll, close, 20 clients" epoll 20 close epoll= uring= uring-coop=
   # The page is two commands to the store in one round trip; a short one, since no remark was added.
   for name in poll epoll uring; do
     ports[$name-page]=${ports[$name]} paths[$name-page]=guestbook process[$name-page]=${process[$name]}

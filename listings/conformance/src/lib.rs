@@ -73,7 +73,7 @@ mod server;
 #[cfg(target_os = "linux")]
 pub use {
     bare::bare_answers,
-    client::get,
+    client::{Heard, get, listen, open_small},
     fake_store::{Break, FakeStore, Mood},
     model::{Lack, Model},
     patience::be_hasty,

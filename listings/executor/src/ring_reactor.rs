@@ -13,7 +13,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use uring_loop::{Alarm, Done, Fd, Op, Piece, Received, Ring, Room, ToClose, Token, Wish};
+use uring_loop::{
+    Alarm, Done, Fd, Op, Received, Ring, Room, SendFlags, ToClose, Token, Wish,
+};
 
 use crate::executor::Reactor;
 use crate::race;
@@ -142,8 +144,8 @@ impl Completions {
         socket: &Fd,
         bytes: Vec<u8>,
     ) -> (Result<usize, Errno>, Vec<u8>) {
-        let piece = Piece { bytes, file: None, more: false };
-        sent(self.begin(Op::Send { socket: socket.clone(), piece }).await)
+        let op = Op::Send { socket: socket.clone(), bytes, flags: SendFlags::empty() };
+        sent(self.begin(op).await)
     }
 
     /// Reads a part of a file into `buffer`, and gives it back.
@@ -153,7 +155,8 @@ impl Completions {
         at: u64,
         into: Vec<u8>,
     ) -> (Result<usize, Errno>, Vec<u8>) {
-        received(self.begin(Op::Read { file: file.clone(), at, into }).await)
+        let len = into.capacity();
+        received(self.begin(Op::Read { file: file.clone(), at, len, into }).await)
     }
 
     /// The descriptor that an operation has opened.
@@ -168,9 +171,10 @@ impl Completions {
 
 /// What a receive or a read has brought, and its buffer.
 pub fn received(done: Done) -> (Result<usize, Errno>, Vec<u8>) {
-    let bytes = match done.received {
-        Received::Own(bytes) => bytes,
-        Received::Nothing | Received::Shared(..) => Vec::new(),
+    let bytes = match (done.received, done.op) {
+        (Received::Own(bytes), _) => bytes,
+        (_, Some(Op::Read { into, .. })) => into,
+        _ => Vec::new(),
     };
     (done.result.map(|n| n as usize), bytes)
 }
@@ -178,7 +182,7 @@ pub fn received(done: Done) -> (Result<usize, Errno>, Vec<u8>) {
 /// How much was sent, and of what.
 pub fn sent(done: Done) -> (Result<usize, Errno>, Vec<u8>) {
     let bytes = match done.op {
-        Some(Op::Send { piece, .. }) => piece.bytes,
+        Some(Op::Send { bytes, .. }) => bytes,
         _ => Vec::new(),
     };
     (done.result.map(|n| n as usize), bytes)

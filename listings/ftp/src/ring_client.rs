@@ -9,9 +9,7 @@ use io_uring::types::OpenHow;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{self, Shutdown};
-use uring_loop::{
-    Answer, Done as Completed, Fd, Op, Part, Piece as Sending, Received, Room,
-};
+use uring_loop::{Answer, Done as Completed, Fd, Op, Part, Received, Room, SendFlags};
 
 use crate::path::Place;
 use crate::pool::{Found, What};
@@ -121,8 +119,12 @@ impl Client {
             && let Some(bytes) = self.session.take_output()
         {
             self.send = Flight::Flying;
-            let piece = Sending { bytes, file: None, more: false };
-            house.begin(slot, Part::Send, Op::Send { socket: self.control.clone(), piece });
+            let socket = self.control.clone();
+            house.begin(
+                slot,
+                Part::Send,
+                Op::Send { socket, bytes, flags: SendFlags::empty() },
+            );
         }
     }
 
@@ -162,15 +164,16 @@ impl Client {
                 open(house, &place, for_writing(truncate), NEW)
             }
             (Job::Read { at, into }, _, Some(file)) => {
-                Op::Read { file: file.clone(), at, into }
+                Op::Read { file: file.clone(), at, len: into.capacity(), into }
             }
             (Job::Write { at, piece }, _, Some(file)) => {
                 Op::Write { file: file.clone(), at, bytes: rest(piece) }
             }
-            (Job::Send(piece), Some(data), _) => {
-                let piece = Sending { bytes: rest(piece), file: None, more: false };
-                Op::Send { socket: data.clone(), piece }
-            }
+            (Job::Send(piece), Some(data), _) => Op::Send {
+                socket: data.clone(),
+                bytes: rest(piece),
+                flags: SendFlags::empty(),
+            },
             (Job::Receive { into }, Some(data), _) => {
                 Op::Receive { socket: data.clone(), into: Room::Own(into) }
             }
@@ -204,9 +207,9 @@ impl Client {
             }
             Part::Send => {
                 self.send = Flight::Landed;
-                let Some(Op::Send { piece, .. }) = done.op else { return };
+                let Some(Op::Send { bytes, .. }) = done.op else { return };
                 let n = done.result.unwrap_or(0) as usize;
-                self.session.sent(piece.bytes, n, house.now);
+                self.session.sent(bytes, n, house.now);
                 if !matches!(
                     done.result,
                     Ok(_) | Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN)
@@ -260,9 +263,9 @@ impl Client {
                     Done::Opened(meta)
                 }
             }
-            Op::Read { .. } => Done::Read(n.map(|_| own(done.received))),
+            Op::Read { into, .. } => Done::Read(n.map(|_| into)),
             Op::Receive { .. } => Done::Received(n.map(|_| own(done.received))),
-            Op::Send { piece, .. } => Done::Sent(Piece { bytes: piece.bytes, from: 0 }, n),
+            Op::Send { bytes, .. } => Done::Sent(Piece { bytes, from: 0 }, n),
             Op::Write { bytes, .. } => Done::Wrote(Piece { bytes, from: 0 }, n),
             // ANCHOR_END: worked
             _ => Done::GivenUp,

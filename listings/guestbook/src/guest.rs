@@ -174,6 +174,11 @@ impl<F> Guest<F> {
         self.http.is_idle()
     }
 
+    /// Nothing more that the client says is answered.
+    pub fn is_closing(&self) -> bool {
+        self.http.is_closing()
+    }
+
     /// The client has not asked for anything yet.
     pub fn is_new(&self) -> bool {
         self.http.is_new()

@@ -390,6 +390,11 @@ impl<F> Connection<F> {
             && self.lent == 0
     }
 
+    /// The response that is queued, or was sent, is the last. What still arrives is dropped.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing)
+    }
+
     /// Nothing was asked yet.
     pub fn is_new(&self) -> bool {
         self.first

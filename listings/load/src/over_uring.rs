@@ -7,7 +7,8 @@ use std::time::Instant;
 use nix::sys::socket::SockaddrStorage;
 use rustix::net::{Shutdown, shutdown};
 use uring_loop::{
-    Alarm, Done, Errno, Fd, Op, Part, Piece, Ring, Room, Setup, ToClose, Token, Wish, Work,
+    Alarm, Done, Errno, Fd, Op, Part, Ring, Room, SendFlags, Setup, ToClose, Token, Wish,
+    Work,
 };
 
 use crate::crew::{Crew, Failure, Order};
@@ -144,8 +145,7 @@ impl Switchboard<'_> {
         let socket = socket.clone();
         let Some(bytes) = line.request.take() else { return };
         line.asks = false;
-        let piece = Piece { bytes, file: None, more: false };
-        self.begin(slot, Part::Send, Op::Send { socket, piece });
+        self.begin(slot, Part::Send, Op::Send { socket, bytes, flags: SendFlags::empty() });
     }
 
     /// Ends the connection. Its descriptor is closed when its operations have completed, which
@@ -182,8 +182,8 @@ impl Switchboard<'_> {
         let has_ended = done.op.is_some();
         let line = &mut self.lines[slot];
         line.flying[part as usize] &= !has_ended;
-        if let Some(Op::Send { piece, .. }) = done.op.take() {
-            line.request = Some(piece.bytes);
+        if let Some(Op::Send { bytes, .. }) = done.op.take() {
+            line.request = Some(bytes);
         }
         if line.leaves {
             self.ring.give_back(&done.received);

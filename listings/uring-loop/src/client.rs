@@ -8,15 +8,22 @@ use std::time::{Duration, Instant};
 
 use guestbook::{Finish, Guest, Job, Out, RelPath};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::files::meta;
-use crate::{Done, Fd, FromFile, House, Op, Part, Piece, Room};
+use crate::{Done, Fd, House, Op, Part, Room};
 
 /// A file of no more than this many bytes goes out together with its head.
 const SMALL: u64 = 16 * 1024;
 /// How much of a large file is read and sent in one go, in bytes.
 const PIECE: u64 = 64 * 1024;
+/// How long a client who has ended its side, and takes nothing, is left alone.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// And then, twice as long each time, no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+/// In this time everybody has had a buffer who was in want of one.
+const HEARD: Duration = Duration::from_secs(1);
 /// Room for a receive, where clients cannot share buffers, in bytes.
 const OWN_ROOM: usize = 4096;
 
@@ -42,6 +49,18 @@ enum Phase {
     Leaving,
 }
 
+/// Where the end of what is being sent comes from.
+#[derive(Debug)]
+struct FromFile {
+    file: Fd,
+    /// Offset of the first byte.
+    at: u64,
+    /// How many bytes stand before it.
+    head: usize,
+    /// How much of the file is to be sent in all, from `at` on.
+    left: u64,
+}
+
 /// A connected client, and what it has in flight.
 #[derive(Debug)]
 pub struct Client {
@@ -54,8 +73,15 @@ pub struct Client {
     send: Flight,
     work: Flight,
     shut: Flight,
+    /// There was no room for a client who has ended its side: when we look again.
+    sends_at: Option<Instant>,
+    pause: Duration,
+    /// A part of a file is being read, or sent.
+    part: Option<FromFile>,
     /// The file that is being opened, and whether for the second time.
     opening: Option<(RelPath, bool)>,
+    /// There was no buffer for it. If it has spoken, it is heard by then, and not late before.
+    heard_by: Option<Instant>,
     /// The server stops, and the kernel is asked once more what has come.
     pub(crate) is_ending: bool,
 }
@@ -72,9 +98,19 @@ impl Client {
             send: Flight::Landed,
             work: Flight::Landed,
             shut: Flight::Landed,
+            sends_at: None,
+            pause: FIRST_PAUSE,
+            part: None,
             opening: None,
+            heard_by: None,
             is_ending: false,
         }
+    }
+
+    /// Its connection.
+    #[cfg(test)]
+    pub(crate) fn socket(&self) -> Fd {
+        self.socket.clone()
     }
 
     /// The application's side of it.
@@ -85,7 +121,11 @@ impl Client {
     /// When it is to be looked at, if nothing completes before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Serving => self.guest.deadline(),
+            Phase::Serving => {
+                let heard = |at: Instant| self.heard_by.map_or(at, |by| at.max(by));
+                let due = [self.guest.deadline().map(heard), self.sends_at];
+                due.into_iter().flatten().min()
+            }
             Phase::Lingering(until) => Some(until),
             Phase::Leaving => None,
         }
@@ -109,6 +149,7 @@ impl Client {
                     if let Some(finish) = self.guest.finished() {
                         self.finish(finish, slot, house);
                     } else if self.send == Flight::Landed
+                        && self.sends_at.is_none_or(|at| house.now() >= at)
                         && let Some(out) = self.guest.take_output()
                     {
                         self.send(out, slot, house);
@@ -129,7 +170,9 @@ impl Client {
     /// Has bytes received while there is room for them, and not otherwise.
     // ANCHOR: receive
     fn receive(&mut self, slot: usize, house: &mut House) {
-        let room = self.guest.room() > 0 || self.phase != Phase::Serving;
+        // Of who is answered for the last time all is taken, and thrown away.
+        let is_last = self.guest.is_closing() || self.phase != Phase::Serving;
+        let room = self.guest.room() > 0 || is_last;
         match self.receive {
             Flight::Landed if room && !self.has_ended => {
                 self.receive = Flight::Flying;
@@ -156,10 +199,27 @@ impl Client {
         if done.op.is_some() {
             self.receive = Flight::Landed;
         }
+        match done.result {
+            Err(Errno::NOBUFS) => {
+                self.heard_by.get_or_insert(house.now() + HEARD);
+            }
+            _ => self.heard_by = None,
+        }
+        if let Some(Op::Peek { .. }) = done.op {
+            if matches!(done.result, Ok(1..)) {
+                self.linger(slot, house);
+            }
+            return;
+        }
         match (done.result, self.phase) {
             (Ok(0), _) => {
                 self.has_ended = true;
                 self.guest.eof(house.now);
+                // If there is no room for it, it is sent again, in another way.
+                if self.send == Flight::Flying {
+                    self.send = Flight::Recalled;
+                    house.cancel(slot, Part::Send);
+                }
             }
             (Ok(_), Phase::Serving) => self.guest.received(bytes, house.now),
             // Closing now would be a reset, for bytes that nobody has read.
@@ -167,6 +227,14 @@ impl Client {
                 if self.guest.finished() == Some(Finish::Close) =>
             {
                 self.linger(slot, house);
+            }
+            // It was recalled. What had come in the meantime was not necessarily received.
+            (Err(Errno::CANCELED), Phase::Leaving)
+                if self.guest.finished() == Some(Finish::Close) =>
+            {
+                self.receive = Flight::Recalled; // it waits for nothing
+                let (socket, byte) = (self.socket.clone(), Box::default());
+                house.begin(slot, Part::Receive, Op::Peek { socket, byte });
             }
             (Ok(_), _) => {}
             // No buffer was free, or we have recalled it: it is begun again when there is room.
@@ -188,69 +256,81 @@ impl Client {
     }
     // ANCHOR_END: received
 
-    /// Has a piece sent: bytes, or a part of a file, or a head and the small file behind it.
+    /// Has bytes sent. A part of a file, or a head and the small file behind it, is read before.
     // ANCHOR: send
     fn send(&mut self, out: Out<Fd>, slot: usize, house: &mut House) {
-        let (bytes, file) = match out {
+        self.sends_at = None;
+        let (mut bytes, file) = match out {
             Out::Bytes(bytes) => (bytes, self.guest.take_small_file(SMALL)),
             file => (Vec::new(), Some(file)),
         };
-        let mut piece = Piece { bytes, file: None, more: self.guest.has_more_output() };
-        if let Some(Out::File { file, at, len }) = file {
-            let head = piece.bytes.len();
-            let now = len.min(PIECE);
-            piece.bytes.resize(head + now as usize, 0);
-            piece.more |= now < len;
-            piece.file = Some(FromFile { file, at, head, left: len, is_read: false });
+        if let Some(Out::File { file, at, len: left }) = file {
+            let (head, len) = (bytes.len(), left.min(PIECE) as usize);
+            bytes.reserve_exact(len);
+            self.part = Some(FromFile { file: file.clone(), at, head, left });
+            self.send = Flight::Flying;
+            let read = Op::Read { file, at, len, into: bytes };
+            return house.begin(slot, Part::Send, read);
         }
+        self.send_now(bytes, slot, house);
+    }
+
+    fn send_now(&mut self, bytes: Vec<u8>, slot: usize, house: &mut House) {
+        let of_file = self.part.as_ref().map_or(0, |part| part.head as u64 + part.left);
+        let more = self.guest.has_more_output() || (bytes.len() as u64) < of_file;
+        let mut flags = SendFlags::empty();
+        flags.set(SendFlags::MORE, more);
+        // It would wait in a thread of the kernel's.
+        flags.set(SendFlags::DONTWAIT, self.has_ended);
         self.send = Flight::Flying;
-        house.begin(slot, Part::Send, Op::Send { socket: self.socket.clone(), piece });
+        let socket = self.socket.clone();
+        house.begin(slot, Part::Send, Op::Send { socket, bytes, flags });
     }
     // ANCHOR_END: send
 
-    /// A piece has been sent, or a part of it, or nothing.
+    /// Bytes have been sent, or some of them, or none; or what is to be sent has been read.
     // ANCHOR: sent
     fn sent(&mut self, done: Done, slot: usize, house: &mut House) {
-        let Some(Op::Send { mut piece, .. }) = done.op else { return };
-        let is_recalled = self.send == Flight::Recalled;
         self.send = Flight::Landed;
-        if let (Some(part), Some(read)) = (&mut piece.file, done.read) {
-            let wanted = piece.bytes.len() - part.head;
-            match read {
-                // The file is shorter than it was: what we have promised cannot be kept.
-                Ok(0) => self.guest.fail(),
-                // The link has ended here. What was read is sent by itself.
-                Ok(n) if (n as usize) < wanted && !is_recalled => {
-                    part.is_read = true;
-                    piece.bytes.truncate(part.head + n as usize);
-                    piece.more = true;
-                    self.send = Flight::Flying;
-                    let socket = self.socket.clone();
-                    return house.begin(slot, Part::Send, Op::Send { socket, piece });
-                }
-                Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CANCELED) => {}
-                Err(_) => self.guest.fail(),
-            }
+        if self.has_ended && done.result == Err(Errno::AGAIN) {
+            self.sends_at = Some(house.now() + self.pause);
+            self.pause = LONGEST_PAUSE.min(self.pause * 2);
         }
+        let (bytes, n) = match (done.op, done.result) {
+            (Some(Op::Read { into, .. }), Ok(1..)) if self.phase == Phase::Serving => {
+                return self.send_now(into, slot, house);
+            }
+            (Some(Op::Read { into, .. }), result) => {
+                // The file is shorter than it was: what we have promised cannot be kept.
+                if result == Ok(0) {
+                    self.guest.fail();
+                }
+                (into, 0)
+            }
+            (Some(Op::Send { bytes, .. }), Ok(n)) => {
+                self.pause = FIRST_PAUSE;
+                (bytes, n)
+            }
+            (Some(Op::Send { bytes, .. }), Err(_)) => (bytes, 0),
+            _ => return,
+        };
         match done.result {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CANCELED) => {}
             Err(_) => self.guest.fail(),
         }
-        self.give_back(piece, done.result.unwrap_or(0).into(), house);
+        self.give_back(bytes, n.into(), house);
     }
     // ANCHOR_END: sent
 
     /// Gives the guest back what it gave out, of which `n` bytes were sent.
-    fn give_back(&mut self, mut piece: Piece, n: u64, house: &mut House) {
-        let mut head = piece.bytes.len();
-        if let Some(FromFile { file, at, head: before, left, .. }) = piece.file {
-            head = before;
+    fn give_back(&mut self, mut bytes: Vec<u8>, n: u64, house: &mut House) {
+        if let Some(FromFile { file, at, head, left }) = self.part.take() {
             let of_file = n.saturating_sub(head as u64);
             self.guest.sent(Out::File { file, at, len: left }, of_file, house.now);
+            bytes.truncate(head);
         }
-        if head > 0 {
-            piece.bytes.truncate(head);
-            self.guest.sent(Out::Bytes(piece.bytes), n, house.now);
+        if !bytes.is_empty() {
+            self.guest.sent(Out::Bytes(bytes), n, house.now);
         }
     }
 
@@ -335,7 +415,8 @@ impl Client {
     // ANCHOR: finish
     fn finish(&mut self, finish: Finish, slot: usize, house: &mut House) {
         match finish {
-            // While a receive is in flight, all that has come was given to us.
+            // While a receive is in flight, what has come is given to us; what is not, is looked
+            // for when it was recalled.
             Finish::Close if self.has_ended || self.receive == Flight::Flying => {
                 self.phase = Phase::Leaving;
             }

@@ -112,7 +112,7 @@ impl House {
     // ANCHOR_END: completed
 
     /// Lets a client ask for what is next.
-    fn go_on(&mut self, slot: usize) {
+    pub(crate) fn go_on(&mut self, slot: usize) {
         let Some(mut client) = self.clients.take(slot) else { return };
         if client.go_on(slot, self) {
             self.timers.set(slot, None);
@@ -156,6 +156,11 @@ impl House {
         let due =
             [self.timers.next(), self.store.deadline(), self.files.expires_at(), door, end];
         due.into_iter().flatten().min()
+    }
+
+    /// Whether something is due now.
+    pub fn is_due(&self) -> bool {
+        self.due(None).is_some_and(|at| at <= self.now.mono)
     }
 
     /// Something for the ring to do, for a client.

@@ -44,9 +44,10 @@ pub use client::Client;
 pub use door::Door;
 pub use files::{Files, meta};
 pub use house::{House, Wish};
-pub use op::{Fd, FromFile, Op, Part, Piece, Room, ToClose, Token};
+pub use op::{Fd, Op, Part, Room, ToClose, Token};
 pub use ring::{Answer, Done, Received, Ring};
 pub use rustix::io::Errno;
+pub use rustix::net::SendFlags;
 pub use setup::{Features, Setup, Work, refused};
 pub use store_link::StoreLink;
 
@@ -97,6 +98,10 @@ impl UringLoop {
             self.ring.wait(usize::from(ending.is_empty()))?;
             self.house.wake();
             self.door.expired(self.house.now());
+            // Nobody is late, or hung up on, who has spoken before that moment.
+            if !ending.is_empty() || self.house.is_due() {
+                self.ring.take_all()?;
+            }
             for n in 1..=self.ring.ready() {
                 let Some(done) = self.ring.next() else { break };
                 self.drain(done);

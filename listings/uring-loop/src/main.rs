@@ -13,11 +13,12 @@ struct RingFlags {
     #[arg(long, value_name = "MAJOR.MINOR", value_parser = version)]
     as_of: Option<(u32, u32)>,
 
-    /// Work completions off only when we ask for them (IORING_SETUP_DEFER_TASKRUN)
+    /// Work completions off whenever we enter the kernel (IORING_SETUP_COOP_TASKRUN), and not
+    /// only when we ask for them (IORING_SETUP_DEFER_TASKRUN)
     #[arg(long, conflicts_with_all = ["interrupt", "sqpoll"])]
-    defer_taskrun: bool,
+    coop_taskrun: bool,
 
-    /// Work completions off at once, with an interrupt (no IORING_SETUP_COOP_TASKRUN)
+    /// Work completions off at once, with an interrupt (neither of the two)
     #[arg(long, conflicts_with = "sqpoll")]
     interrupt: bool,
 
@@ -70,9 +71,9 @@ fn run(
 
     let work = match ring {
         RingFlags { sqpoll: Some(idle), .. } => Work::ByAThread(*idle),
-        RingFlags { defer_taskrun: true, .. } => Work::WhenWeAsk,
+        RingFlags { coop_taskrun: true, .. } => Work::WhenWeEnter,
         RingFlags { interrupt: true, .. } => Work::AtOnce,
-        _ => Work::WhenWeEnter,
+        _ => Work::WhenWeAsk,
     };
     let setup = Setup { entries: ring.entries, as_of: ring.as_of, work };
     let Ready { server, store: _store } = get_ready(flags, offer, &setup)?;

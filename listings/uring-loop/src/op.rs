@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use io_uring::types::{OpenHow, Timespec};
 use nix::sys::socket::SockaddrStorage;
+use rustix::net::SendFlags;
 
 use crate::ring::Answer;
 
@@ -72,12 +73,21 @@ pub enum Op {
         /// Where to.
         into: Room,
     },
-    /// Send, after reading a part of it from a file.
+    /// Look whether there is something to receive now: recv(2) with MSG_PEEK and MSG_DONTWAIT.
+    Peek {
+        /// There.
+        socket: Fd,
+        /// The first byte, if there is one.
+        byte: Box<[u8; 1]>,
+    },
+    /// Send: send(2).
     Send {
         /// To here.
         socket: Fd,
         /// What.
-        piece: Piece,
+        bytes: Vec<u8>,
+        /// MSG_MORE: more follows. MSG_DONTWAIT: not later, if there is no room.
+        flags: SendFlags,
     },
     /// Open a file below a folder: openat2(2).
     Open {
@@ -94,7 +104,9 @@ pub enum Op {
         file: Fd,
         /// Offset of the first byte.
         at: u64,
-        /// Where to, as much as it has room for.
+        /// How many bytes at most.
+        len: usize,
+        /// Where to: behind what is there, as far as it has room.
         into: Vec<u8>,
     },
     /// Write a part of a file: pwrite(2).
@@ -149,34 +161,6 @@ pub enum Room {
     /// Into this one.
     Own(Vec<u8>),
 }
-
-/// What is to be sent in one go.
-// ANCHOR: piece
-#[derive(Debug)]
-pub struct Piece {
-    /// All of it; what comes from a file is still missing.
-    pub bytes: Vec<u8>,
-    /// What is missing: it is read first, and sending is linked to that.
-    pub file: Option<FromFile>,
-    /// More follows: MSG_MORE.
-    pub more: bool,
-}
-
-/// The end of a piece, which comes from a file.
-#[derive(Debug)]
-pub struct FromFile {
-    /// The file.
-    pub file: Fd,
-    /// Offset of the first byte.
-    pub at: u64,
-    /// How much of the piece stands before it.
-    pub head: usize,
-    /// How much of the file is to be sent in all, from `at` on.
-    pub left: u64,
-    /// It has been read.
-    pub is_read: bool,
-}
-// ANCHOR_END: piece
 
 /// An open descriptor. Clients, files that are kept, and operations in flight hold it; when
 /// the last of them lets go, it is to be closed.

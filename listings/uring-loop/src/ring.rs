@@ -18,7 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::types::Fd as Number;
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
 
 use self::buffers::Buffers;
@@ -41,26 +41,20 @@ pub struct Ring {
     /// By the index of their tokens.
     flying: Vec<Option<Flying>>,
     in_flight: usize,
-    /// Entries for which the submission queue had no room yet. Two of them are a link.
-    waiting: VecDeque<(squeue::Entry, Option<squeue::Entry>)>,
+    /// Entries for which the submission queue had no room yet.
+    waiting: VecDeque<squeue::Entry>,
     /// Completions that were taken from the queue and not looked at.
     done: VecDeque<cqueue::Entry>,
 }
+// ANCHOR_END: ring
 
 /// An operation of which the kernel knows.
 #[derive(Debug)]
 struct Flying {
     op: Op,
-    /// How many completions are still to come: two, if a read is linked to a send.
-    left: u8,
-    /// What came of that read.
-    read: Option<Result<u32, Errno>>,
-    /// And of the other, if it is first.
-    result: Option<Result<u32, Errno>>,
     /// We have asked for its end.
     is_recalled: bool,
 }
-// ANCHOR_END: ring
 
 /// [`IoUring`] says nothing about itself.
 struct Uring(IoUring);
@@ -79,13 +73,11 @@ pub struct Done {
     pub token: Token,
     /// What the system call of that name would have returned.
     pub result: Result<u32, Errno>,
-    /// What the read in front of a send has returned.
-    pub read: Option<Result<u32, Errno>>,
     /// The operation, with all that it owned. None: it goes on, and more will come.
     pub op: Option<Op>,
     /// The descriptor that was accepted or opened.
     pub descriptor: Option<OwnedFd>,
-    /// What was received. It is to be given back.
+    /// What a receive has brought. It is to be given back.
     pub received: Received,
 }
 // ANCHOR_END: done
@@ -179,14 +171,11 @@ impl Ring {
             self.flying.resize_with(index + 1, || None);
         }
         assert!(self.flying[index].is_none(), "{token:?} is in flight");
-        let (left, read, result, is_recalled) = (1, None, None, false);
-        let flying = Flying { op, left, read, result, is_recalled };
-        let flying = self.flying[index].insert(flying);
-        // What the entries point to is on the heap, and stays there when the table grows.
-        let (first, second) = entries::of(&mut flying.op, (index as u64) << 1);
-        flying.left += u8::from(second.is_some());
+        // What the entry points to is on the heap, and stays there when the table grows.
+        let flying = self.flying[index].insert(Flying { op, is_recalled: false });
+        let entry = entries::of(&mut flying.op).user_data(index as u64);
         self.in_flight += 1;
-        self.queue(first, second);
+        self.queue(entry);
     }
     // ANCHOR_END: begin
 
@@ -194,27 +183,19 @@ impl Ring {
     /// ended anyway: its completion says which.
     // ANCHOR: cancel
     pub fn cancel(&mut self, token: Token) {
-        let Some(Some(flying)) = self.flying.get_mut(token.index()) else { return };
-        flying.is_recalled = true;
-        let send_or_only = (token.index() as u64) << 1;
-        if flying.left == 2 {
-            self.queue(entries::cancel(send_or_only | 1), None);
+        if let Some(Some(flying)) = self.flying.get_mut(token.index()) {
+            flying.is_recalled = true;
+            self.queue(entries::cancel(token.index() as u64));
         }
-        self.queue(entries::cancel(send_or_only), None);
     }
     // ANCHOR_END: cancel
 
-    /// A cancellation has found nothing. What it was for may be over. Or it is a send whose
-    /// read is, and which the kernel has put aside to start it later: then once more.
+    /// A cancellation has found nothing. What it was for may be over. Or it is one that the
+    /// kernel has in its hands just now, to try it again: then once more.
     // ANCHOR: once-more
-    fn once_more(&mut self, user_data: u64) {
-        let flying = usize::try_from(user_data >> 1).ok().and_then(|i| self.flying.get(i));
-        if let Some(Some(flying)) = flying
-            && flying.is_recalled
-            && flying.left == 1
-            && user_data & 1 == 0
-        {
-            self.queue(entries::cancel(user_data), None);
+    fn once_more(&mut self, index: usize) {
+        if let Some(Some(Flying { is_recalled: true, .. })) = self.flying.get(index) {
+            self.queue(entries::cancel(index as u64));
         }
     }
     // ANCHOR_END: once-more
@@ -223,7 +204,7 @@ impl Ring {
     pub fn close(&mut self, descriptor: OwnedFd) {
         let number = Number(descriptor.into_raw_fd());
         let entry = opcode::Close::new(number).build().user_data(NOBODY);
-        self.queue(entry, None);
+        self.queue(entry);
     }
 
     /// Submits what has been taken over, and waits until there are `want` completions, or
@@ -256,39 +237,59 @@ impl Ring {
     }
     // ANCHOR_END: wait
 
+    /// Submits what has been taken over, and takes all that has come, without waiting. With
+    /// IORING_SETUP_DEFER_TASKRUN a call does the work of some events and leaves that of the
+    /// others for later: so the kernel is asked until there is nothing new.
+    ///
+    /// # Errors
+    /// What io_uring_enter(2) answers, if it is our mistake.
+    // ANCHOR: take-all
+    pub fn take_all(&mut self) -> io::Result<()> {
+        self.wait(0)?;
+        for _ in 0..=self.in_flight {
+            let before = self.done.len();
+            let flags = EnterFlags::GETEVENTS.bits();
+            // SAFETY: it submits nothing, and has no argument.
+            let entered = unsafe {
+                self.uring.0.submitter().enter::<libc::sigset_t>(0, 0, flags, None)
+            };
+            self.done.extend(self.uring.0.completion());
+            // What was done may have brought no completion, and something to do.
+            let is_new = self.done.len() > before || self.uring.0.submission().taskrun();
+            match entered.map_err(|error| Errno::from_io_error(&error)) {
+                Ok(_) if !is_new => break,
+                Ok(_) | Err(Some(Errno::INTR | Errno::BUSY | Errno::AGAIN)) => {}
+                Err(error) => return Err(error.unwrap_or(Errno::IO).into()),
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: take-all
+
     /// Moves entries into the submission queue, as many as there is room for, and says
-    /// whether that was all. A link is not divided: its end would be the end of a submission.
+    /// whether that was all.
     // ANCHOR: fill
     fn fill(&mut self) -> bool {
-        while let Some((first, second)) = self.waiting.pop_front() {
-            if !self.push(&first, second.as_ref()) {
-                self.waiting.push_front((first, second));
+        while let Some(entry) = self.waiting.pop_front() {
+            if !self.push(&entry) {
+                self.waiting.push_front(entry);
                 return false;
             }
         }
         true
     }
 
-    /// Puts entries into the submission queue, or behind those that wait for room in it.
-    fn queue(&mut self, first: squeue::Entry, second: Option<squeue::Entry>) {
-        if !self.waiting.is_empty() || !self.push(&first, second.as_ref()) {
-            self.waiting.push_back((first, second));
+    /// Puts an entry into the submission queue, or behind those that wait for room in it.
+    fn queue(&mut self, entry: squeue::Entry) {
+        if !self.waiting.is_empty() || !self.push(&entry) {
+            self.waiting.push_back(entry);
         }
     }
 
-    fn push(&mut self, first: &squeue::Entry, second: Option<&squeue::Entry>) -> bool {
-        let mut queue = self.uring.0.submission();
-        let wanted = 1 + usize::from(second.is_some());
-        if queue.capacity() - queue.len() < wanted {
-            return false;
-        }
-        for entry in [Some(first), second].into_iter().flatten() {
-            // SAFETY: what the entry points to is owned by its operation in `flying`, until
-            // its last completion has been taken. (A cancel and a close point to nothing.)
-            let pushed = unsafe { queue.push(entry) };
-            pushed.expect("there is room");
-        }
-        true
+    fn push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: what the entry points to is owned by its operation in `flying`, until its
+        // last completion has been taken. (A cancel and a close point to nothing.)
+        unsafe { self.uring.0.submission().push(entry) }.is_ok()
     }
     // ANCHOR_END: fill
 
@@ -310,58 +311,37 @@ impl Ring {
             }
             if entry.user_data() & CANCEL != 0 {
                 if entry.result() == -libc::ENOENT {
-                    self.once_more(entry.user_data() & !CANCEL);
+                    self.once_more((entry.user_data() & !CANCEL) as usize);
                 }
                 continue;
             }
-            let index = usize::try_from(entry.user_data() >> 1).unwrap_or(usize::MAX);
-            let is_read = entry.user_data() & 1 == 1;
             let result = u32::try_from(entry.result())
                 .map_err(|_| Errno::from_raw_os_error(-entry.result()));
-            let flying = self.flying[index].as_mut().expect("it is in flight");
-            let goes_on = cqueue::more(entry.flags());
             if let (Err(Errno::NOBUFS), Some(buffers)) = (result, &mut self.buffers) {
                 buffers.give_one_more();
             }
-            let place = if is_read { &mut flying.read } else { &mut flying.result };
-            *place = Some(result);
-            flying.left -= u8::from(!goes_on);
-            if flying.left > 0 && !goes_on {
-                if flying.is_recalled && is_read {
-                    self.once_more(entry.user_data() & !1);
-                }
-                continue;
-            }
-            let result = flying.result.unwrap_or(result);
-            return Some(self.finish(index, result, &entry, goes_on));
+            let index = usize::try_from(entry.user_data()).unwrap_or(usize::MAX);
+            return Some(self.finish(index, result, entry.flags()));
         }
         None
     }
     // ANCHOR_END: next
 
-    fn finish(
-        &mut self,
-        index: usize,
-        result: Result<u32, Errno>,
-        entry: &cqueue::Entry,
-        goes_on: bool,
-    ) -> Done {
+    fn finish(&mut self, index: usize, result: Result<u32, Errno>, flags: u32) -> Done {
         let place = &mut self.flying[index];
-        let is_new = matches!(
-            place.as_ref().map(|flying| &flying.op),
-            Some(Op::Accept { .. } | Op::Open { .. })
-        );
+        let flying = place.as_ref().expect("it is in flight");
+        let is_new = matches!(flying.op, Op::Accept { .. } | Op::Open { .. });
         let descriptor = result.ok().filter(|_| is_new).and_then(|number| {
             let number = i32::try_from(number).ok()?;
             // SAFETY: the kernel has opened this descriptor for this operation, and nobody
             // else knows of it.
             Some(unsafe { OwnedFd::from_raw_fd(number) })
         });
-        let read = place.as_ref().and_then(|flying| flying.read);
-        let op = if goes_on { None } else { place.take().map(|flying| flying.op) };
+        let is_over = !cqueue::more(flags);
+        let op = place.take_if(|_| is_over).map(|flying| flying.op);
         self.in_flight -= usize::from(op.is_some());
         let n = result.unwrap_or(0) as usize;
-        let (op, received) = match (op, cqueue::buffer_select(entry.flags())) {
+        let (op, received) = match (op, cqueue::buffer_select(flags)) {
             (Some(Op::Receive { socket, into: Room::Own(mut buffer) }), _) => {
                 // SAFETY: the kernel has written `n` bytes, no more than its capacity, and
                 // does not use it any more.
@@ -369,15 +349,16 @@ impl Ring {
                 let into = Room::Own(Vec::new());
                 (Some(Op::Receive { socket, into }), Received::Own(buffer))
             }
-            (Some(Op::Read { file, at, mut into }), _) => {
-                // SAFETY: as above.
-                unsafe { into.set_len(n.min(into.capacity())) };
-                (Some(Op::Read { file, at, into: Vec::new() }), Received::Own(into))
+            (Some(Op::Read { file, at, len, mut into }), _) => {
+                let end = into.len() + n;
+                // SAFETY: as above, behind what was there.
+                unsafe { into.set_len(end.min(into.capacity())) };
+                (Some(Op::Read { file, at, len, into }), Received::Nothing)
             }
             (op, Some(id)) => (op, Received::Shared(id, n)),
             (op, None) => (op, Received::Nothing),
         };
-        Done { token: Token::at(index), result, read, op, descriptor, received }
+        Done { token: Token::at(index), result, op, descriptor, received }
     }
 
     /// The bytes that were received.

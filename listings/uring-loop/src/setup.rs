@@ -9,6 +9,10 @@ use std::io;
 use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
 
+/// How many threads of the kernel may wait at once for what is no file: a send to somebody who has
+/// ended its side, and takes nothing, waits in one.
+const WAITING: u32 = 32;
+
 /// How the ring is to be set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
@@ -29,7 +33,8 @@ pub enum Work {
     /// Whenever our thread enters the kernel anyway (IORING_SETUP_COOP_TASKRUN).
     #[default]
     WhenWeEnter,
-    /// Only when it asks for completions (IORING_SETUP_DEFER_TASKRUN).
+    /// Only when it asks for completions, and a few at a time (IORING_SETUP_DEFER_TASKRUN). Only
+    /// the thread that has set the ring up may enter it.
     WhenWeAsk,
     /// A thread of the kernel submits for us, and sleeps after so many idle milliseconds
     /// (IORING_SETUP_SQPOLL).
@@ -59,24 +64,11 @@ impl Setup {
     /// is no server.
     // ANCHOR: build
     pub(crate) fn build(&self) -> io::Result<(IoUring, Features)> {
-        let mut asked = IoUring::builder();
-        let wanted = match self.work {
-            Work::WhenWeAsk if self.allows(6, 1) => {
-                asked.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag()
-            }
-            Work::WhenWeEnter | Work::WhenWeAsk if self.allows(5, 19) => {
-                asked.setup_coop_taskrun().setup_taskrun_flag()
-            }
-            Work::ByAThread(idle) => asked.setup_sqpoll(idle),
-            _ => &mut asked,
-        };
-        let uring = match wanted.build(self.entries) {
-            // It does not know a flag, and has done without it until now.
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                IoUring::new(self.entries)?
-            }
-            built => built?,
-        };
+        let uring = self.built()?;
+        if self.allows(5, 15) {
+            // Older kernels do not know how to; they go on without a limit.
+            let _ = uring.submitter().register_iowq_max_workers(&mut [0, WAITING]);
+        }
         let mut probe = Probe::new();
         uring.submitter().register_probe(&mut probe)?;
         let needed = [
@@ -102,6 +94,36 @@ impl Setup {
             shutdown: self.allows(5, 11) && probe.is_supported(opcode::Shutdown::CODE),
         };
         Ok((uring, features))
+    }
+
+    /// A ring with the flags of `work`, or with older ones in their place.
+    fn built(&self) -> io::Result<IoUring> {
+        let mut work = self.work;
+        loop {
+            let mut asked = IoUring::builder();
+            let older = match work {
+                Work::WhenWeAsk if self.allows(6, 1) => {
+                    asked.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+                    Work::WhenWeEnter
+                }
+                Work::WhenWeEnter | Work::WhenWeAsk if self.allows(5, 19) => {
+                    asked.setup_coop_taskrun().setup_taskrun_flag();
+                    Work::AtOnce
+                }
+                Work::ByAThread(idle) => {
+                    asked.setup_sqpoll(idle);
+                    Work::AtOnce
+                }
+                _ => return asked.build(self.entries),
+            };
+            match asked.build(self.entries) {
+                // It does not know a flag, and has done without it until now.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+                    work = older;
+                }
+                built => return built,
+            }
+        }
     }
     // ANCHOR_END: build
 }

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use guestbook::{Reply, StoreCall, StoreError, StorePipe};
 use nix::sys::socket::SockaddrStorage;
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 use select_loop::Name;
 
 use crate::house::STORE;
 use crate::op::ToClose;
-use crate::{Done, Fd, Op, Part, Piece, Room, Token, Wish};
+use crate::{Done, Fd, Op, Part, Room, Token, Wish};
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -146,8 +146,7 @@ impl StoreLink {
         if self.flying[Part::Send as usize].is_none()
             && let Some(bytes) = self.pipe.take_output()
         {
-            let piece = Piece { bytes, file: None, more: false };
-            let op = Op::Send { socket: socket.clone(), piece };
+            let op = Op::Send { socket: socket.clone(), bytes, flags: SendFlags::empty() };
             begin(&mut self.flying, Part::Send, op);
         }
     }
@@ -173,11 +172,11 @@ impl StoreLink {
                 };
             }
             (Part::Receive, Ok(1..), _) => self.received(bytes, now),
-            (Part::Send, Ok(n), Some(Op::Send { piece, .. })) => {
-                self.pipe.sent(piece.bytes, n as usize);
+            (Part::Send, Ok(n), Some(Op::Send { bytes, .. })) => {
+                self.pipe.sent(bytes, n as usize);
             }
-            (Part::Send, Err(error), Some(Op::Send { piece, .. })) if is_passing(error) => {
-                self.pipe.sent(piece.bytes, 0);
+            (Part::Send, Err(error), Some(Op::Send { bytes, .. })) if is_passing(error) => {
+                self.pipe.sent(bytes, 0);
             }
             (Part::Receive, Err(error), _) if is_passing(error) => {}
             _ => self.lost(now),

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -43,27 +44,24 @@ fn start(trace: &Path) -> Result<(Child, String), String> {
     }
 }
 
-/// All ask, and then all read their answers.
+/// Each asks, reads its answer, and asks again.
 fn ask(address: &str) {
-    let connect = |_| {
-        let socket = TcpStream::connect(address).expect("it listens");
+    let client = || {
+        let mut socket = TcpStream::connect(address).expect("it listens");
         socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        socket
-    };
-    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(connect).collect();
-    let mut answer = vec![0; 4096];
-    for _ in 0..ROUNDS {
-        clients.iter_mut().for_each(|client| client.write_all(ASKED).expect("it is open"));
-        for client in &mut clients {
+        let mut answer = [0; 4096];
+        for _ in 0..ROUNDS {
+            socket.write_all(ASKED).expect("it is open");
             let mut n = 0;
             while !is_whole(&answer[..n]) {
-                let more = client.read(&mut answer[n..]).expect("an answer");
+                let more = socket.read(&mut answer[n..]).expect("an answer");
                 assert!(more > 0, "the end: {}", String::from_utf8_lossy(&answer[..n]));
                 n += more;
             }
             assert!(answer.starts_with(b"HTTP/1.1 206"));
         }
-    }
+    };
+    thread::scope(|threads| (0..CLIENTS).for_each(|_| drop(threads.spawn(client))));
 }
 
 fn is_whole(answer: &[u8]) -> bool {

@@ -5,5 +5,6 @@ conformance::suite!(
     "uring-loop",
     env!("CARGO_BIN_EXE_uring-loop"),
     event_loop = true,
-    also = &[&["--defer-taskrun"], &["--entries", "4"], &["--as-of", "5.10"],]
+    pool = 1,
+    also = &[&["--coop-taskrun"], &["--entries", "4"], &["--as-of", "5.10"],]
 );

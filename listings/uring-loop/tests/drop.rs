@@ -5,15 +5,14 @@
 #[path = "../../uring-read/tests/confined/mod.rs"]
 mod confined;
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use uring_loop::{Fd, FromFile, Op, Part, Piece, Ring, Room, Setup, ToClose, Token, Work};
+use uring_loop::{Fd, Op, Part, Ring, Room, SendFlags, Setup, ToClose, Token, Work};
 
 const PLAIN: Setup = Setup { entries: 64, as_of: None, work: Work::AtOnce };
 
@@ -75,24 +74,18 @@ fn begin_all(ring: &mut Ring, to_close: &ToClose, peers: &mut Vec<UnixStream>) -
     } else {
         receive(ring, 1, socket(to_close, peers), Room::Own(Vec::with_capacity(1)));
     }
-    let file = File::open(env!("CARGO_MANIFEST_PATH")).expect("this crate's manifest");
-    let part = FromFile {
-        file: to_close.hold(file.into()),
-        at: 0,
-        head: 2,
-        left: 10,
-        is_read: false,
-    };
-    let piece = Piece { bytes: vec![0; 12], file: Some(part), more: false };
-    let socket = full_socket(to_close, peers);
-    ring.begin(Token { slot: 2, part: Part::Send }, Op::Send { socket, piece });
+    let (socket, bytes) = (full_socket(to_close, peers), vec![0; 12]);
+    ring.begin(
+        Token { slot: 2, part: Part::Send },
+        Op::Send { socket, bytes, flags: SendFlags::empty() },
+    );
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let listener = to_close.hold(listener.into());
     let many = ring.features().multishot_accept;
     ring.begin(Token { slot: 3, part: Part::Receive }, Op::Accept { listener, many });
     let time = Box::new(Duration::from_secs(3600).into());
     ring.begin(Token { slot: 4, part: Part::Work }, Op::Sleep { time });
-    5
+    4
 }
 
 /// The descriptors that came back, all closed; their other ends notice.
@@ -134,7 +127,7 @@ fn what_is_in_flight_comes_back() {
     }
 }
 
-/// The cancellation follows in the same call: the read is over, and the send not yet begun.
+/// The cancellation follows in the same call.
 #[test]
 fn what_is_recalled_at_once_comes_back() {
     for setup in setups() {
@@ -146,6 +139,32 @@ fn what_is_recalled_at_once_comes_back() {
             let held = begin_all(&mut ring, &to_close, &mut peers);
             drop(ring);
             assert_eq!(are_back(&to_close, &mut peers), held);
+        });
+    }
+}
+
+/// The other side has ended its own: the kernel tries to send, finds no room and a reason to try
+/// again, and has the operation in its hands when the cancellation looks for it.
+#[test]
+fn a_send_that_the_kernel_tries_again_comes_back() {
+    for setup in setups() {
+        ends(&format!("{setup:?}"), move || {
+            let Ok(mut ring) = Ring::new(&setup) else {
+                return flags::skipped("io_uring is forbidden here");
+            };
+            let (to_close, mut peers) = (ToClose::default(), Vec::new());
+            for slot in 0..20 {
+                let (socket, bytes) = (full_socket(&to_close, &mut peers), vec![0; 12]);
+                let token = Token { slot, part: Part::Send };
+                ring.begin(token, Op::Send { socket, bytes, flags: SendFlags::empty() });
+            }
+            ring.wait(0).expect("it is entered");
+            for peer in &peers {
+                peer.shutdown(Shutdown::Write).expect("it is connected");
+            }
+            ring.wait(0).expect("it is entered"); // it has tried once, and has to again
+            drop(ring);
+            assert_eq!(are_back(&to_close, &mut peers), 20);
         });
     }
 }
@@ -214,8 +233,8 @@ fn a_recalled_operation_gives_back_what_it_was_lent() {
         let (to_close, mut peers) = (ToClose::default(), Vec::new());
         let socket = full_socket(&to_close, &mut peers);
         let token = Token { slot: 0, part: Part::Send };
-        let piece = Piece { bytes: b"lent".to_vec(), file: None, more: false };
-        ring.begin(token, Op::Send { socket, piece });
+        let bytes = b"lent".to_vec();
+        ring.begin(token, Op::Send { socket, bytes, flags: SendFlags::empty() });
         ring.wait(0).expect("it is entered");
         assert!(ring.next().is_none(), "there was room");
         ring.cancel(token);
@@ -226,8 +245,8 @@ fn a_recalled_operation_gives_back_what_it_was_lent() {
             }
         };
         assert_eq!(done.result, Err(rustix::io::Errno::CANCELED));
-        let Some(Op::Send { piece, .. }) = done.op else { panic!("it does not come back") };
-        assert_eq!(piece.bytes, b"lent");
+        let Some(Op::Send { bytes, .. }) = done.op else { panic!("it does not come back") };
+        assert_eq!(bytes, b"lent");
         assert_eq!(ring.in_flight(), 0);
     });
 }

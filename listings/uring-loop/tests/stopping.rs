@@ -1,8 +1,10 @@
-//! A server that is told to stop hears everybody who has spoken before it noticed.
+//! A server that has stood still hears everybody who has spoken meanwhile, before it hangs up on
+//! anybody: because it is to stop, or because somebody is late.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread::sleep;
 use std::time::Duration;
 
 use conformance::{Model, Server};
@@ -12,27 +14,35 @@ use uring_loop::{Ring, Setup, Work};
 /// Several times as many as are heard between two calls.
 const CLIENTS: usize = 400;
 
-#[test]
-fn whoever_has_asked_is_answered_however_many_they_are() {
+fn server(flags: &[&str]) -> Option<Server> {
     let setup = Setup { entries: 8, as_of: None, work: Work::default() };
     if Ring::new(&setup).is_err() {
-        return flags::skipped("io_uring is forbidden here");
+        flags::skipped("io_uring is forbidden here");
+        return None;
     }
     let program = env!("CARGO_BIN_EXE_uring-loop");
     let model = Model::new("uring-loop", program, env!("CARGO_TARGET_TMPDIR"));
-    let server = Server::start(&model, &[]).expect("it starts");
-    let mut clients: Vec<TcpStream> = (0..CLIENTS)
-        .map(|_| {
-            let client = TcpStream::connect(server.address).expect("it listens");
-            client.set_read_timeout(Some(Duration::from_secs(15))).expect("a time");
-            client
-        })
-        .collect();
-    let ask = |client: &mut TcpStream| {
+    Some(Server::start(&model, flags).expect("it starts"))
+}
+
+fn clients(server: &Server) -> Vec<TcpStream> {
+    let connect = |_| {
+        let client = TcpStream::connect(server.address).expect("it listens");
+        client.set_read_timeout(Some(Duration::from_secs(15))).expect("a time");
         client
-            .write_all(b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n")
-            .expect("it is sent");
     };
+    (0..CLIENTS).map(connect).collect()
+}
+
+fn ask(client: &mut TcpStream) {
+    let question = b"GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write_all(question).expect("it is sent");
+}
+
+#[test]
+fn whoever_has_asked_is_answered_however_many_they_are() {
+    let Some(server) = server(&[]) else { return };
+    let mut clients = clients(&server);
     // Once, so that all of them have been let in. A response is longer than its body.
     for client in &mut clients {
         ask(client);
@@ -52,4 +62,22 @@ fn whoever_has_asked_is_answered_however_many_they_are() {
     let without =
         clients.iter_mut().filter_map(|client| (!answered(client)).then_some(())).count();
     assert_eq!(without, 0, "of {CLIENTS} clients so many were not answered");
+}
+
+#[test]
+fn whoever_has_asked_is_not_late_however_many_they_are() {
+    let Some(server) = server(&["--header-timeout", "1000"]) else { return };
+    let mut clients = clients(&server);
+    sleep(Duration::from_millis(200)); // they are let in
+    server.signal(Signal::STOP).expect("it is there");
+    clients.iter_mut().for_each(ask);
+    sleep(Duration::from_millis(1200)); // they would be late
+    server.signal(Signal::CONT).expect("it is there");
+    let mut late = 0;
+    for client in &mut clients {
+        let mut start = [0; 12];
+        client.read_exact(&mut start).expect("a response");
+        late += usize::from(start != *b"HTTP/1.1 200");
+    }
+    assert_eq!(late, 0, "of {CLIENTS} clients so many were late");
 }

@@ -141,9 +141,6 @@ pub struct Entry {
     /// It completes again and again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub multishot: bool,
-    /// The next entry starts when this one is done (`IOSQE_IO_LINK`).
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub linked: bool,
     /// How much is to be sent or read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
@@ -171,10 +168,8 @@ impl Entry {
         if let Some(bytes) = self.bytes {
             text.push_str(&format!(", {bytes} bytes"));
         }
-        for (flag, name) in [(self.multishot, "multishot"), (self.linked, "linked")] {
-            if flag {
-                text.push_str(&format!(", {name}"));
-            }
+        if self.multishot {
+            text.push_str(", multishot");
         }
         text
     }

@@ -12,7 +12,7 @@ use guestbook::{Meta, RelPath};
 use nix::sys::socket::SockaddrStorage;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-use uring_loop::{Fd, Files, Op, Piece, meta};
+use uring_loop::{Fd, Files, Op, SendFlags, meta};
 
 use super::net::{Net, look_once};
 use crate::ring_reactor::{received, sent};
@@ -123,8 +123,8 @@ impl Net for OverRing {
         more: bool,
         limit: impl Future<Output = ()>,
     ) -> (Result<usize, Errno>, Vec<u8>) {
-        let piece = Piece { bytes, file: None, more };
-        let op = Op::Send { socket: socket.clone(), piece };
+        let flags = if more { SendFlags::MORE } else { SendFlags::empty() };
+        let op = Op::Send { socket: socket.clone(), bytes, flags };
         match sent(self.ring.begin(op).within(limit).await) {
             (Err(Errno::CANCELED), bytes) => (Err(Errno::AGAIN), bytes),
             result => result,

@@ -45,7 +45,7 @@ mod ask {
     use std::net::TcpStream;
     use std::time::{Duration, Instant};
 
-    use uring_loop::{Done, Errno, Fd, Op, Part, Piece, Ring, Room, ToClose, Token};
+    use uring_loop::{Done, Errno, Fd, Op, Part, Ring, Room, SendFlags, ToClose, Token};
 
     struct Client {
         socket: Fd,
@@ -97,9 +97,9 @@ mod ask {
     ) -> io::Result<bool> {
         let slot = done.token.slot;
         let client = &mut all[slot];
-        if let Some(Op::Send { piece, .. }) = done.op {
+        if let Some(Op::Send { bytes, .. }) = done.op {
             done.result?;
-            client.question = Some(piece.bytes);
+            client.question = Some(bytes);
             ask_again(ring, slot, client);
             return Ok(false);
         }
@@ -135,8 +135,11 @@ mod ask {
     fn ask_again(ring: &mut Ring, slot: usize, client: &mut Client) {
         if let Some(bytes) = client.question.take_if(|_| client.may_ask) {
             client.may_ask = false;
-            let piece = Piece { bytes, file: None, more: false };
-            let op = Op::Send { socket: client.socket.clone(), piece };
+            let op = Op::Send {
+                socket: client.socket.clone(),
+                bytes,
+                flags: SendFlags::empty(),
+            };
             ring.begin(Token { slot, part: Part::Send }, op);
         }
     }

@@ -35,7 +35,7 @@ mod bare {
     use std::net::TcpListener;
     use std::os::fd::AsRawFd;
 
-    use uring_loop::{Errno, Fd, Op, Part, Piece, Ring, Room, ToClose, Token};
+    use uring_loop::{Errno, Fd, Op, Part, Ring, Room, SendFlags, ToClose, Token};
 
     /// There are none before that version, and they are locked memory.
     pub const NO_BUFFERS: &str = "shared buffers need Linux 6.0 and 256 KiB of ulimit -l";
@@ -80,12 +80,13 @@ mod bare {
                 }
                 let Some(client) = clients.get_mut(&slot) else { continue };
                 match (done.result, done.op) {
-                    (_, Some(Op::Send { piece, .. })) => client.reply = Some(piece.bytes),
+                    (_, Some(Op::Send { bytes, .. })) => client.reply = Some(bytes),
                     (Ok(1..), over) => {
                         ring.give_back(&done.received);
                         if let Some(bytes) = client.reply.take() {
-                            let piece = Piece { bytes, file: None, more: false };
-                            let send = Op::Send { socket: client.socket.clone(), piece };
+                            let socket = client.socket.clone();
+                            let send =
+                                Op::Send { socket, bytes, flags: SendFlags::empty() };
                             ring.begin(Token { slot, part: Part::Send }, send);
                         }
                         over.map(|_| receive(&mut ring, &client.socket));

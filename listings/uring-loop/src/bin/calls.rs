@@ -28,7 +28,7 @@ mod calls {
     use std::os::unix::net::UnixStream;
 
     use rustix::event::epoll;
-    use uring_loop::{Op, Part, Piece, Ring, Room, Setup, ToClose, Token};
+    use uring_loop::{Op, Part, Ring, Room, SendFlags, Setup, ToClose, Token};
 
     const ROUNDS: usize = 100;
     const PING: &[u8; 4] = b"ping";
@@ -125,9 +125,8 @@ mod calls {
                     let bytes = ring.bytes(&done.received).to_vec();
                     ring.give_back(&done.received);
                     let slot = done.token.slot;
-                    let piece = Piece { bytes, file: None, more: false };
                     let socket = sockets[slot].clone();
-                    let send = Op::Send { socket, piece };
+                    let send = Op::Send { socket, bytes, flags: SendFlags::empty() };
                     ring.begin(Token { slot, part: Part::Send }, send);
                     if let Some(Op::Receive { socket, .. }) = done.op {
                         let into = Room::Own(Vec::with_capacity(64)); // it was for once

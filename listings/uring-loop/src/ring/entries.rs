@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use io_uring::types::Fd as Number;
 use io_uring::{opcode, squeue};
 use nix::sys::socket::SockaddrLike;
+use rustix::net::{RecvFlags, SendFlags};
 
 use super::buffers::GROUP;
 use super::{CANCEL, Op, Room};
@@ -14,12 +15,11 @@ fn number(fd: &Fd) -> Number {
     Number(fd.as_raw_fd())
 }
 
-/// The entries for an operation, which is to be kept until they are completed: they point into
+/// The entry for an operation, which is to be kept until it is completed: the entry points into
 /// what it owns.
 // ANCHOR: of
-pub(super) fn of(op: &mut Op, user_data: u64) -> (squeue::Entry, Option<squeue::Entry>) {
-    let mut first = None;
-    let entry = match op {
+pub(super) fn of(op: &mut Op) -> squeue::Entry {
+    match op {
         Op::Accept { listener, many: true } => {
             opcode::AcceptMulti::new(number(listener)).flags(libc::SOCK_CLOEXEC).build()
         }
@@ -41,27 +41,27 @@ pub(super) fn of(op: &mut Op, user_data: u64) -> (squeue::Entry, Option<squeue::
             let room = u32::try_from(buffer.capacity()).unwrap_or(u32::MAX);
             opcode::Recv::new(number(socket), buffer.as_mut_ptr(), room).build()
         }
-        Op::Send { socket, piece } => {
-            let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
-            let more = if piece.more { libc::MSG_MORE } else { 0 };
-            let start = piece.bytes.as_mut_ptr();
-            if let Some(part) = piece.file.as_ref().filter(|part| !part.is_read) {
-                let room = len.saturating_sub(part.head as u32);
-                let end = piece.bytes[part.head..].as_mut_ptr();
-                let read = opcode::Read::new(number(&part.file), end, room);
-                let linked = read.offset(part.at).build().flags(squeue::Flags::IO_LINK);
-                first = Some(linked.user_data(user_data | 1));
-            }
-            opcode::Send::new(number(socket), start, len)
-                .flags(libc::MSG_NOSIGNAL | more)
+        Op::Peek { socket, byte } => {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            opcode::Recv::new(number(socket), byte.as_mut_ptr(), 1)
+                .flags(flags.bits() as i32)
+                .build()
+        }
+        Op::Send { socket, bytes, flags } => {
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            opcode::Send::new(number(socket), bytes.as_ptr(), len)
+                .flags((*flags | SendFlags::NOSIGNAL).bits() as i32)
                 .build()
         }
         Op::Open { root, path, how } => {
             opcode::OpenAt2::new(number(root), path.as_ptr(), &raw const **how).build()
         }
-        Op::Read { file, at, into } => {
-            let room = u32::try_from(into.capacity()).unwrap_or(u32::MAX);
-            opcode::Read::new(number(file), into.as_mut_ptr(), room).offset(*at).build()
+        Op::Read { file, at, len, into } => {
+            let room = into.spare_capacity_mut();
+            let len = u32::try_from(room.len().min(*len)).unwrap_or(u32::MAX);
+            opcode::Read::new(number(file), room.as_mut_ptr().cast(), len)
+                .offset(*at)
+                .build()
         }
         Op::Write { file, at, bytes } => {
             let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -81,11 +81,6 @@ pub(super) fn of(op: &mut Op, user_data: u64) -> (squeue::Entry, Option<squeue::
             opcode::PollAdd::new(number(descriptor), libc::POLLIN as u32).build()
         }
         Op::Sleep { time } => opcode::Timeout::new(&raw const **time).build(),
-    };
-    let entry = entry.user_data(user_data);
-    match first {
-        Some(read) => (read, Some(entry)),
-        None => (entry, None),
     }
 }
 // ANCHOR_END: of

@@ -135,7 +135,6 @@ impl Kernel {
     /// # Errors
     /// An entry that could not be told from another by its mark.
     pub fn enter(&mut self, step: &Step) -> Result<bool, String> {
-        let mut is_chained = false;
         let mut started = Vec::new();
         for entry in &step.wrote {
             let is_numbered = entry.mark.parse::<u64>().is_ok();
@@ -144,12 +143,7 @@ impl Kernel {
                 return Err(format!("{} is in flight already", entry.mark));
             }
             started.push(entry.clone());
-            // A linked send starts after all that needs nothing but to be submitted.
-            match is_chained {
-                true => self.event(entry.of),
-                false => self.start(entry),
-            }
-            is_chained = entry.linked;
+            self.start(entry);
         }
         self.flying.append(&mut started);
         self.queues.submission[0] = self.queues.submission[1];
@@ -375,8 +369,8 @@ mod tests {
     use super::*;
 
     fn entry(op: Op, of: Owner, mark: &str) -> Entry {
-        let (multishot, linked, bytes, file) = (false, false, None, None);
-        Entry { op, of, mark: mark.to_owned(), multishot, linked, bytes, file }
+        let (multishot, bytes, file) = (false, None, None);
+        Entry { op, of, mark: mark.to_owned(), multishot, bytes, file }
     }
 
     fn receive(who: Who, mark: &str, multishot: bool) -> Entry {
@@ -442,17 +436,6 @@ mod tests {
         let due = enters(&mut kernel, Vec::new()).expect("it does not sleep");
         assert_eq!(due, ["accept(listener) = B, MORE", "accept(listener) = A, MORE"]);
         assert_eq!(kernel.unread(Who::Listener), 0);
-    }
-
-    #[test]
-    fn a_linked_send_starts_after_what_needs_nothing_but_to_be_submitted() {
-        let of = Owner::Waited(Who::A);
-        let read = Entry { linked: true, bytes: Some(19), ..entry(Op::Read, of, "1") };
-        let send = Entry { bytes: Some(99), ..entry(Op::Send, of, "2") };
-        let close = entry(Op::Close, Owner::Waited(Who::C), super::super::NOBODY);
-        let due = enters(&mut Kernel::default(), vec![read, send, close]);
-        let due = due.expect("it does not sleep");
-        assert_eq!(due, ["read(A) = 19", "close(C) = 0", "send(A) = 99"]);
     }
 
     #[test]

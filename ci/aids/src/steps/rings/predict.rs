@@ -319,7 +319,13 @@ impl World {
                 "Yes. The file was sent, and nobody needs it.".into()
             }
             (Op::Close, _) => format!("Yes. {of} has left, and nothing of it is in flight."),
-            (Op::Poll | Op::Timeout | Op::Cancel, _) => "Yes.".into(),
+            (Op::Poll, _) => "Yes. Of a signal nobody would hear otherwise.".into(),
+            (Op::Timeout, _) => {
+                "Yes. Somebody has a deadline, and no timer is in flight.".into()
+            }
+            (Op::Cancel, _) => {
+                "Yes. A deadline has come up before the one for which the timer waits.".into()
+            }
         }
     }
 
@@ -520,7 +526,6 @@ impl World {
 
 /// What the loop does before a step, or what the step is: all of it.
 fn all_deeds(step: &Step) -> impl Iterator<Item = String> {
-    // A send that is linked is told with the read before it.
     let places = (0..step.wrote.len().max(1)).map(|place| deed(step, place));
     places.collect::<Vec<_>>().into_iter()
 }
@@ -531,10 +536,7 @@ pub fn deed(step: &Step, place: usize) -> String {
         (false, _) => format!("call {}(store)", step.call),
         (true, None) => NOTHING.to_owned(),
         (true, Some(entry)) => {
-            let second = step.wrote.get(place + 1).filter(|_| entry.linked);
-            let linked =
-                second.map_or(String::new(), |e| format!(" linked to {}", e.guess()));
-            format!("submit {}{linked}", entry.guess())
+            format!("submit {}", entry.guess())
         }
     }
 }

@@ -8,8 +8,6 @@ use crate::steps::trace::{Line, SILENT, Timed, line};
 
 /// Stands in an entry that cancels, as the listing has it.
 const CANCEL: u64 = 1 << 63;
-/// `IOSQE_IO_LINK`.
-const LINK: u8 = 1 << 2;
 /// `IORING_CQE_F_BUFFER` and `IORING_CQE_F_MORE`.
 const BUFFER: u32 = 1;
 const MORE: u32 = 1 << 1;
@@ -280,11 +278,11 @@ impl Reader {
         };
         let fd = self.descriptors.get(&raw.fd).copied();
         let mut file = self.files.get(&raw.fd).cloned();
-        let slot = raw.user_data >> 3;
+        let slot = raw.user_data >> 2;
         // By the descriptor if it has one of its own, or by the slot, which is known by then.
         let of = match (op, fd) {
             (Op::Timeout, _) => Some(Owner::Own(Own::Timer)),
-            (Op::Cancel, _) => self.slots.get(&(raw.addr >> 3)).copied(),
+            (Op::Cancel, _) => self.slots.get(&(raw.addr >> 2)).copied(),
             (Op::Close, None) if file.is_some() => Some(Owner::Own(Own::File)),
             (Op::Openat2 | Op::Statx | Op::Read, _) => self.slots.get(&slot).copied(),
             (_, fd) => fd,
@@ -314,7 +312,6 @@ impl Reader {
                 Op::Recv => raw.ioprio & 2 != 0,
                 _ => false,
             },
-            linked: raw.flags & LINK != 0,
             bytes: matches!(op, Op::Send | Op::Read).then_some(u64::from(raw.len)),
             file,
         })
@@ -372,7 +369,7 @@ mod tests {
     fn an_entry_and_a_completion_are_read_as_they_lie_in_memory() {
         let mut bytes = [0; RawEntry::SIZE];
         bytes[0] = 22;
-        bytes[1] = LINK;
+        bytes[1] = 4;
         bytes[4..8].copy_from_slice(&12_i32.to_le_bytes());
         bytes[16..24].copy_from_slice(&0x7000_u64.to_le_bytes());
         bytes[24..28].copy_from_slice(&19_u32.to_le_bytes());
@@ -381,7 +378,7 @@ mod tests {
         let (addr, user_data) = (0x7000, 35);
         let wanted = RawEntry {
             opcode: 22,
-            flags: LINK,
+            flags: 4,
             fd: 12,
             addr,
             len: 19,
