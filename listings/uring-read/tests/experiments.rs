@@ -181,11 +181,15 @@ fn a_cached_read_is_done_in_the_call_and_a_worker_leaves_us_free() {
             std::iter::once(printed.clone()).chain((0..4).filter_map(|_| again()));
         assert!(runs.any(|printed| has_worked(&printed)), "{printed}");
     }
-    let pipe = words(&printed, "an empty pipe");
-    assert_eq!(pipe[4], "no", "{printed}");
-    // 100 ms until somebody writes, less what went by before the read was submitted.
-    assert!(ms(pipe[5]) > 50.0 && ms(pipe[7]) < 20.0, "{printed}");
-    assert_eq!(pipe[9], "0.0", "no worker: {printed}");
+    // Somebody writes 100 ms after the pipe was made. On a machine that is held up for longer, what
+    // is to wait is there when the read is submitted.
+    let has_waited = |printed: &str| {
+        let pipe = words(printed, "an empty pipe");
+        pipe[4] == "no" && ms(pipe[5]) > 50.0 && ms(pipe[7]) < 20.0 && pipe[9] == "0.0"
+    };
+    let again = || crate::printed(env!("CARGO_BIN_EXE_who-works"), &[]);
+    let mut runs = std::iter::once(printed.clone()).chain((0..4).filter_map(|_| again()));
+    assert!(runs.any(|printed| has_waited(&printed)), "{printed}");
 }
 
 #[test]
