@@ -98,7 +98,8 @@ impl UringLoop {
             self.ring.wait(usize::from(ending.is_empty()))?;
             self.house.wake();
             self.door.expired(self.house.now());
-            // Nobody is late, or hung up on, who has spoken before that moment.
+            // Nobody is late, or hung up on, who has spoken before that moment. (Over SQPOLL it is
+            // another thread that finds out.)
             if !ending.is_empty() || self.house.is_due() {
                 self.ring.take_all()?;
             }

@@ -208,6 +208,29 @@ fn kind_of(token: Token, op: &Op) -> Kind {
     }
 }
 
+fn begins(part: Part) -> impl Fn(&Wish) -> bool {
+    let token = Token { slot: CLIENTS, part };
+    move |wish| matches!(wish, Wish::Begin(whose, _) if *whose == token)
+}
+
+fn recalls(part: Part) -> impl Fn(&Wish) -> bool {
+    let token = Token { slot: CLIENTS, part };
+    move |wish| matches!(wish, Wish::Cancel(whom) if *whom == token)
+}
+
+fn lingers(wishes: &[Wish]) -> bool {
+    wishes.iter().any(begins(Part::Shut)) && wishes.iter().any(begins(Part::Receive))
+}
+
+/// With one client, whose other end is there as well.
+fn visited() -> (House, UnixStream) {
+    let to_close = ToClose::default();
+    let mut house = house(YOUNG, &to_close);
+    let (peer, socket) = UnixStream::pair().expect("a pair");
+    house.admit(to_close.hold(socket.into()));
+    (house, peer)
+}
+
 fn house(features: Features, to_close: &ToClose) -> House {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = Files::new(root, true, to_close).expect("this crate's folder");
@@ -316,14 +339,11 @@ fn shutting_down_may_fail() {
 
 #[test]
 fn who_has_all_and_says_no_more_is_closed_without_further_ado() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+    let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
     kernel.input = VecDeque::from([
         b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(),
     ]);
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     let mut recalled = Vec::new();
     while !house.is_empty() {
         let wishes = house.take_wishes();
@@ -436,12 +456,9 @@ fn who_found_no_buffer_in_the_last_round_is_heard_in_one_more() {
 
 #[test]
 fn who_is_hung_up_on_and_has_spoken_is_not_reset() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+    let (mut house, _peer) = visited();
     // The receive that is recalled has found bytes, and no buffer for them.
     let mut kernel = Kernel::new(Fault::Error(Kind::Receive, libc::ENOBUFS));
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     kernel.take_over(house.take_wishes());
     house.stop();
     assert_eq!(house.take_those_to_drain(), [0]);
@@ -449,47 +466,39 @@ fn who_is_hung_up_on_and_has_spoken_is_not_reset() {
     kernel.take_over(house.take_wishes());
     kernel.complete(&mut house);
     let wishes = house.take_wishes();
-    let begins = |part| {
-        let token = Token { slot: CLIENTS, part };
-        wishes.iter().any(|wish| matches!(wish, Wish::Begin(whose, _) if *whose == token))
-    };
-    assert!(begins(Part::Shut) && begins(Part::Receive), "it does not linger: {wishes:?}");
+    assert!(lingers(&wishes), "{wishes:?}");
 }
 
 #[test]
-fn who_has_ended_and_takes_nothing_is_left_alone_for_a_moment() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+fn who_has_ended_and_takes_nothing_is_left_alone_for_longer_and_longer() {
+    let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::Error(Kind::Send, libc::EAGAIN));
     kernel.input = VecDeque::from([ASKED.to_vec(), Vec::new()]);
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     // Its end comes before the first send.
-    while !kernel.has_struck {
-        kernel.take_over(house.take_wishes());
-        assert!(kernel.complete(&mut house), "nothing is in flight");
-    }
-    let sends = |house: &mut House| {
-        let token = Token { slot: CLIENTS, part: Part::Send };
-        let is_send =
-            |wish: &Wish| matches!(wish, Wish::Begin(whose, _) if *whose == token);
+    for pause in [100, 200, 400, 800, 800].map(Duration::from_millis) {
+        kernel.has_struck = false;
+        while !kernel.has_struck {
+            kernel.take_over(house.take_wishes());
+            assert!(kernel.complete(&mut house), "nothing is in flight");
+        }
+        let due = house.clients.get(0).and_then(crate::Client::deadline);
+        assert_eq!(due, Some(house.now.mono + pause));
         house.round();
-        house.take_wishes().iter().any(is_send)
-    };
-    assert!(!sends(&mut house), "it is asked again and again");
-    house.now.mono += Duration::from_millis(200);
-    assert!(sends(&mut house), "it is forgotten");
-    assert!(!sends(&mut house), "it is sent twice");
+        assert!(
+            !house.take_wishes().iter().any(begins(Part::Send)),
+            "asked again and again"
+        );
+        house.now.mono += pause + Duration::from_millis(100);
+        house.round();
+    }
+    assert!(house.take_wishes().iter().any(begins(Part::Send)), "it is forgotten");
 }
 
 #[test]
 fn a_send_that_waits_for_who_ends_is_recalled() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+    let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
     kernel.input.extend([b"GET".as_slice(); 9].map(<[u8]>::to_vec)); // it is not over yet
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     let is_send = |(op, _): &(Op, bool)| matches!(op, Op::Send { .. });
     while !kernel.flying.values().any(is_send) {
         kernel.complete(&mut house);
@@ -501,24 +510,18 @@ fn a_send_that_waits_for_who_ends_is_recalled() {
     let done = Done { token, result: Ok(0), op: Some(op), descriptor: None, received };
     house.completed(done, &[]);
     let wishes = house.take_wishes();
-    let token = Token { slot: CLIENTS, part: Part::Send };
-    let is_recalled = |wish: &Wish| matches!(wish, Wish::Cancel(whom) if *whom == token);
-    assert!(wishes.iter().any(is_recalled), "{wishes:?}");
+    assert!(wishes.iter().any(recalls(Part::Send)), "{wishes:?}");
 }
 
 /// A client who is to be closed, and whose receive the kernel gives up without having received.
 fn recalled(input: VecDeque<Vec<u8>>) -> Vec<Wish> {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+    let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
     let asked = b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec();
     kernel.input = VecDeque::from([asked]);
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     let receive = Token { slot: CLIENTS, part: Part::Receive };
-    let is_over = |wish: &Wish| matches!(wish, Wish::Cancel(whom) if *whom == receive);
     let mut wishes = house.take_wishes();
-    while !wishes.iter().any(is_over) {
+    while !wishes.iter().any(recalls(Part::Receive)) {
         kernel.take_over(wishes);
         if kernel.queue.front() == Some(&receive.index()) && kernel.input.is_empty() {
             kernel.queue.rotate_left(1);
@@ -538,19 +541,12 @@ fn recalled(input: VecDeque<Vec<u8>>) -> Vec<Wish> {
 fn what_was_there_when_a_receive_was_recalled_is_no_reset() {
     assert!(recalled(VecDeque::new()).is_empty());
     let wishes = recalled(VecDeque::from([b"and on".to_vec()]));
-    let begins = |part| {
-        let token = Token { slot: CLIENTS, part };
-        wishes.iter().any(|wish| matches!(wish, Wish::Begin(whose, _) if *whose == token))
-    };
-    assert!(begins(Part::Shut) && begins(Part::Receive), "it does not linger: {wishes:?}");
+    assert!(lingers(&wishes), "{wishes:?}");
 }
 
 #[test]
 fn who_found_no_buffer_is_late_a_little_later_and_not_never() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
+    let (mut house, _peer) = visited();
     let before = house.clients.get(0).and_then(crate::Client::deadline).expect("one");
     house.now.mono = before;
     for _ in 0..2 {
@@ -568,11 +564,8 @@ fn who_found_no_buffer_is_late_a_little_later_and_not_never() {
 
 #[test]
 fn nothing_is_sent_to_who_leaves() {
-    let to_close = ToClose::default();
-    let mut house = house(YOUNG, &to_close);
+    let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
-    let (_peer, socket) = UnixStream::pair().expect("a pair");
-    house.admit(to_close.hold(socket.into()));
     let is_read = |(op, _): &(Op, bool)| matches!(op, Op::Read { .. });
     while !kernel.flying.values().any(is_read) {
         kernel.complete(&mut house);

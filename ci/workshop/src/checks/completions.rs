@@ -66,7 +66,7 @@ pub fn uring_sent(bench: &Bench) -> Checked {
         "tests::a_client_survives_or_ends_with_every_error",
         "tests::short_sends_and_reads_change_nothing_for_the_client",
         "tests::nothing_is_sent_to_who_leaves",
-        "tests::who_has_ended_and_takes_nothing_is_left_alone_for_a_moment",
+        "tests::who_has_ended_and_takes_nothing_is_left_alone_for_longer_and_longer",
     ];
     bench.tests(None, &names)
 }
