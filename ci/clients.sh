@@ -9,28 +9,12 @@ done
 servers=(iterative forking preforked threaded prethreaded select-loop poll-loop epoll-loop uring-loop executor)
 cargo build --quiet --release "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/release
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 mkdir "$work/www"
 printf 'small\n' > "$work/www/small.txt"
 head -c 20000000 /dev/urandom > "$work/www/big.bin"
 
-start() { # FLAGS...: starts a server and sets url
-  : > "$work/out" # where the last one has said its address
-  "$bin/$server" --listen 127.0.0.1:0 --root "$work/www" "$@" > "$work/out" & pids+=($!)
-  for _ in $(seq 100); do
-    url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && return
-    sleep 0.1
-  done
-  echo "the server did not start: $*" >&2; exit 1
-}
-
-stop() { # the last one: SIGTERM, and it must end with 0
-  local pid=${pids[-1]}; unset 'pids[-1]'
-  kill -TERM "$pid"; wait "$pid"
-}
+start() { serve "$bin/$server" --listen 127.0.0.1:0 --root "$work/www" "$@"; } # FLAGS...
 
 check() { # NAME, then a command whose output is in $work/log: fails on any sign of an error
   local name=$1; shift

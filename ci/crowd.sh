@@ -9,19 +9,10 @@ clients=${1:-15000}
 cargo build --quiet --profile production -p conformance -p prethreaded -p poll-loop -p epoll-loop -p uring-loop
 ulimit -n "$(ulimit -Hn)"
 bin=${CARGO_TARGET_DIR:-target}/production
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 mkdir "$work/www"; head -c 612 /dev/urandom | base64 -w 0 | head -c 612 > "$work/www/small.txt"
 
-serve() { # PROGRAM FLAGS...
-  : > "$work/out" # where the last one has said its address
-  "$bin/$1" --listen 127.0.0.1:0 --root "$work/www" "${@:2}" > "$work/out" & pids+=($!)
-  for _ in $(seq 100); do address=$(sed -n 's|^listening on http://||p' "$work/out"); [ -n "$address" ] && return; sleep 0.1; done
-  echo "$* did not start" >&2; exit 1
-}
-stop() { local pid=${pids[-1]}; unset 'pids[-1]'; kill "$pid"; wait "$pid"; }
+start() { serve "$bin/$1" --listen 127.0.0.1:0 --root "$work/www" "${@:2}"; address=${url#*://}; } # PROGRAM FLAGS...
 work_of() { # PID: context switches and processor ticks so far
   echo "$(awk '/ctxt_switches/ {s += $2} END {print s}' "/proc/$1/status") $(cut -d' ' -f14,15 "/proc/$1/stat")"
 }
@@ -29,7 +20,7 @@ work_of() { # PID: context switches and processor ticks so far
 uname -sr
 for server in poll-loop "epoll-loop" "epoll-loop --edge-triggered" uring-loop; do
   # shellcheck disable=SC2086 # flags are words
-  serve $server
+  start $server
   sleep 1.5
   before=$(work_of "${pids[-1]}"); sleep 10; after=$(work_of "${pids[-1]}")
   [ "$before" = "$after" ] || { echo "$server, idle: switches and ticks were $before, and are $after" >&2; exit 1; }
@@ -38,6 +29,6 @@ for server in poll-loop "epoll-loop" "epoll-loop --edge-triggered" uring-loop; d
   stop
 done
 echo; echo "prethreaded, close:"
-serve prethreaded
+start prethreaded
 "$bin/crowd" "$address" --path /small.txt --clients "$clients" --close
 stop

@@ -13,31 +13,13 @@ profile=release
 [ "${1:-}" != measure ] || profile=production
 cargo build --quiet --profile "$profile" -p ftp
 bin=${CARGO_TARGET_DIR:-target}/$profile
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 mkdir -p "$work/root/in" "$work/root/sub/deep"
 printf 'with a space\n' > "$work/root/sub/a b"
 : > "$work/root/empty"
 printf 'the canary\n' > "$work/secret"
 mkdir "$work/flat"
 for number in 1 2 3 4 5 6; do head -c "$((number * number * 100000))" /dev/urandom > "$work/flat/file $number"; done
-
-start() { # COMMAND...: starts a server and sets address
-  : > "$work/out"
-  "$@" > "$work/out" & pids+=($!)
-  for _ in $(seq 100); do
-    address=$(sed -n 's/^listening on ftp:\/\///p' "$work/out"); [ -n "$address" ] && return
-    sleep 0.1
-  done
-  echo "the server did not start: $*" >&2; exit 1
-}
-
-stop() { # the last one: SIGTERM, and it must end with 0
-  local pid=${pids[-1]}; unset 'pids[-1]'
-  kill -TERM "$pid"; wait "$pid"
-}
 
 if [ "${1:-}" = measure ]; then
   head -c $((512 << 20)) /dev/zero > "$work/root/big"
@@ -46,7 +28,6 @@ if [ "${1:-}" = measure ]; then
 fi
 
 with_curl() {
-  local url=ftp://$address
   curl -sf "$url/" | grep -q ' big'
   curl -sf "$url/big" | cmp - "$work/root/big"
   curl -sf --disable-epsv "$url/sub/a%20b" | cmp - "$work/root/sub/a b"
@@ -68,7 +49,7 @@ with_lftp() {
   rm -rf "$work/mirror"; mkdir "$work/mirror"
   head -c 3456789 "$work/root/big" > "$work/cut"
   printf 'set ftp:ssl-allow no\nset net:max-retries 2\nset cmd:fail-exit yes\nopen -u anonymous,x ftp://%s\nmirror --parallel=4 / %s\nmirror -R --parallel=4 %s /in\nput -c %s -o /in/cut\nget -c /big -o %s\ncls /in\n' \
-    "$address" "$work/mirror/all" "$work/flat" "$work/cut" "$work/cut" > "$work/script"
+    "${url#*://}" "$work/mirror/all" "$work/flat" "$work/cut" "$work/cut" > "$work/script"
   timeout 120 lftp -f "$work/script" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
   cmp "$work/mirror/all/big" "$work/root/big"
   cmp "$work/mirror/all/sub/a b" "$work/root/sub/a b"
@@ -82,9 +63,9 @@ for over in epoll io_uring; do
   echo "over $over:"
   rm -rf "$work/root/in"; mkdir "$work/root/in"
   head -c 40000000 /dev/urandom > "$work/root/big"
-  start "$bin/ftp" --listen 127.0.0.1:0 --root "$work/root" --uploads in --over "$over"
+  serve "$bin/ftp" --listen 127.0.0.1:0 --root "$work/root" --uploads in --over "$over"
   with_curl
   with_lftp
-  python3 ci/ftp.py check "${address%:*}" "${address##*:}" "$work/root"
+  address=${url#*://}; python3 ci/ftp.py check "${address%:*}" "${address##*:}" "$work/root"
   stop
 done

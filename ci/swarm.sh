@@ -16,26 +16,22 @@ if [ "$("$tools/bin/locust" --version 2>/dev/null | cut -d' ' -f2)" != "$version
 fi
 cargo build --quiet --profile "${PROFILE:-release}" "${servers[@]/#/--package=}"
 bin=${CARGO_TARGET_DIR:-target}/${PROFILE:-release}
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 file=listings/harness/swarm/locustfile.py
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 printf '%-14s %8s %8s %8s %8s %10s %10s %6s\n' "$users users" a-second "p50 ms" "p99 ms" "max ms" "counted by" "counted by" errors
 printf '%-14s %8s %8s %8s %8s %10s %10s\n' "$workers workers" '' '' '' '' "the engine" "the server"
 for server in "${servers[@]}"; do
-  "$bin/$server" --listen 127.0.0.1:0 --root "$work" > "$work/out" & pids+=($!)
-  for _ in $(seq 100); do address=$(sed -n 's|^listening on http://||p' "$work/out"); [ -n "$address" ] && break; sleep 0.1; done
+  serve "$bin/$server" --listen 127.0.0.1:0 --root "$work"
   port=$(free_port)
   for worker in $(seq "$workers"); do
     "$tools/bin/locust" -f "$file" --worker --master-host 127.0.0.1 --master-port "$port" > "$work/worker.$worker" 2>&1 & pids+=($!)
   done
   "$tools/bin/locust" -f "$file" --master --master-bind-host 127.0.0.1 --master-bind-port "$port" --expect-workers "$workers" \
-    --expect-workers-max-wait 60 --headless --host "http://$address" --users "$users" --spawn-rate 100 --run-time "${seconds}s" \
+    --expect-workers-max-wait 60 --headless --host "$url" --users "$users" --spawn-rate 100 --run-time "${seconds}s" \
     --stop-timeout 2 --json > "$work/said" 2> "$work/master" || { tail -20 "$work/master" "$work"/worker.* >&2; exit 1; }
-  visitor=$(curl -fsS "http://$address/guestbook" | sed -n 's/.*You are visitor \([0-9]*\)\..*/\1/p')
+  visitor=$(curl -fsS "$url/guestbook" | sed -n 's/.*You are visitor \([0-9]*\)\..*/\1/p')
   python3 - "$server" "$work/said" "$((visitor - 1))" <<'PYTHON'
 import json, sys
 server, said, by_server = sys.argv[1], json.load(open(sys.argv[2])), int(sys.argv[3])

@@ -24,10 +24,7 @@ for program in curl ab wrk gcc nm; do
 done
 triple=$(rustc -vV | sed -n 's/^host: //p')
 [ "$triple" = x86_64-unknown-linux-gnu ] || { echo "tsan.sh knows the standard library's calling convention on x86-64 Linux only, this is $triple" >&2; exit 2; }
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 
 # RUSTC_BOOTSTRAP: the stable compiler, which has the sanitizer's runtime, takes the flag for it.
 export RUSTC_BOOTSTRAP=1
@@ -93,10 +90,7 @@ leaves() { local code=0; curl -s --limit-rate 10K --max-time 0.3 -o /dev/null "$
 load() { # SERVER FLAGS...
   local name=$1; shift
   echo "$name $*:"
-  "$bin/$name" --listen 127.0.0.1:0 --root "$work/www" "$@" > "$work/out" & pids+=($!)
-  local url=
-  for _ in $(seq 200); do url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && break; sleep 0.1; done
-  [ -n "$url" ] || { no_report "$name at its start"; echo "$name did not start" >&2; exit 1; }
+  serve "$bin/$name" --listen 127.0.0.1:0 --root "$work/www" "$@" || { no_report "$name at its start"; exit 1; }
   [ "$(curl -sf "$url/small.txt")" = small ]
   [ "$(curl -s -o /dev/null -w '%{http_code}' -d 'remark=seen' "$url/guestbook")" = 303 ]
   # All at once: files and pages, kept alive and closed, forms, clients that go away in the middle.
@@ -116,8 +110,8 @@ load() { # SERVER FLAGS...
   wrk -t1 -c16 -d3s "$url/small.txt" > "$work/wrk.3" 2>&1 & clients=($!)
   ab -q -k -l -r -n 100000 -c 8 "$url/guestbook" > "$work/ab.2" 2>&1 & clients+=($!)
   sleep 1
-  local pid=${pids[-1]} code=0
-  kill -TERM "$pid"; wait "$pid" || code=$?; unset 'pids[-1]'
+  local code=0
+  stop || code=$?
   for client in "${clients[@]}"; do wait "$client" || :; done
   no_report "$name $*"
   [ $code = 0 ] || { echo "$name $*: ended with $code after SIGTERM" >&2; exit 1; }
@@ -132,8 +126,7 @@ load executor --pool-always
 
 echo "ftp over epoll:"
 mkdir "$work/www/in"
-"$bin/ftp" --listen 127.0.0.1:0 --root "$work/www" --uploads in > "$work/out" & pids+=($!)
-for _ in $(seq 200); do url=$(sed -n 's/^listening on //p' "$work/out"); [ -n "$url" ] && break; sleep 0.1; done
+serve "$bin/ftp" --listen 127.0.0.1:0 --root "$work/www" --uploads in || { no_report "ftp at its start"; exit 1; }
 clients=()
 for i in 1 2 3 4; do
   takes "$url/big.bin" & clients+=($!)
@@ -142,8 +135,7 @@ for i in 1 2 3 4; do
   curl -sf "$url/in/" > "$work/listing.$i" & clients+=($!)
 done
 for client in "${clients[@]}"; do wait "$client" || { no_report ftp; echo "ftp: a client failed" >&2; exit 1; }; done
-pid=${pids[-1]}; unset 'pids[-1]'
-kill -TERM "$pid"; wait "$pid" || { no_report ftp; echo "ftp: ended with $? after SIGTERM" >&2; exit 1; }
+stop || { code=$?; no_report ftp; echo "ftp: ended with $code after SIGTERM" >&2; exit 1; }
 no_report ftp
 echo "  files both ways, and clients that left; no report"
 echo "no race was reported"
