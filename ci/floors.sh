@@ -34,10 +34,7 @@ for part in "${parts[@]}"; do
   esac
 done
 ulimit -n "$(ulimit -Hn)"
-work=$(mktemp -d)
-pids=()
-cleanup() { kill "${pids[@]}" 2>/dev/null || :; wait "${pids[@]}" 2>/dev/null || :; rm -rf "$work"; }
-trap cleanup EXIT
+. ci/serving.sh
 chmod 755 "$work"; mkdir "$work/www"
 head -c 612 /dev/urandom | base64 -w 0 | head -c 612 > "$work/www/small.txt"
 bin=${CARGO_TARGET_DIR:-target}/production

@@ -309,8 +309,8 @@ impl State {
         if let Received::Shared(..) = done.received {
             // The buffer goes back at once, whether somebody wants the bytes or not.
             let bytes = self.ring.bytes(&done.received).to_vec();
-            self.ring.give_back(&done.received);
-            done.received = Received::Own(bytes);
+            let shared = std::mem::replace(&mut done.received, Received::Own(bytes));
+            self.ring.give_back(shared);
         }
         let slot = done.token.index();
         match (slot, &mut self.places[slot]) {

@@ -186,7 +186,7 @@ impl Switchboard<'_> {
             line.request = Some(bytes);
         }
         if line.leaves {
-            self.ring.give_back(&done.received);
+            self.ring.give_back(done.received);
             self.left(slot);
             let line = &mut self.lines[slot];
             let returns = line.socket.is_none() && std::mem::take(&mut line.returns);
@@ -215,7 +215,7 @@ impl Switchboard<'_> {
             (_, Err(Errno::NOBUFS)) => {}
             (_, Err(_)) => crew.failed(slot, Failure::Receive, now),
         }
-        self.ring.give_back(&done.received);
+        self.ring.give_back(done.received);
         self.carry_out(crew, now);
         // It may be on the way to another connection by now.
         let line = &self.lines[slot];

@@ -1,7 +1,8 @@
 //! One client: what it wants done next, and what a completion means to it.
 //!
-//! It makes no calls. It is told what came of the operations that it asked for, and asks for
-//! others, so it can be tested without a kernel: with every error and every short count.
+//! It is told what came of the operations that it asked for, and asks for others, so it can be
+//! tested without a kernel: with every error and every short count. The one call that it makes
+//! has a connection end with a reset.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// In this time everybody has had a buffer who was in want of one.
 const HEARD: Duration = Duration::from_secs(1);
+/// How often a file is tried to be opened again.
+const TRIES: u32 = 8;
 /// Room for a receive, where clients cannot share buffers, in bytes.
 const OWN_ROOM: usize = 4096;
 
@@ -73,13 +76,15 @@ pub struct Client {
     send: Flight,
     work: Flight,
     shut: Flight,
+    /// It was given time to end.
+    has_lingered: bool,
     /// There was no room for a client who has ended its side: when we look again.
     sends_at: Option<Instant>,
     pause: Duration,
     /// A part of a file is being read, or sent.
     part: Option<FromFile>,
-    /// The file that is being opened, and whether for the second time.
-    opening: Option<(RelPath, bool)>,
+    /// The file that is being opened, and how often that was tried before.
+    opening: Option<(RelPath, u32)>,
     /// There was no buffer for it. If it has spoken, it is heard by then, and not late before.
     heard_by: Option<Instant>,
     /// The server stops, and the kernel is asked once more what has come.
@@ -98,6 +103,7 @@ impl Client {
             send: Flight::Landed,
             work: Flight::Landed,
             shut: Flight::Landed,
+            has_lingered: false,
             sends_at: None,
             pause: FIRST_PAUSE,
             part: None,
@@ -205,6 +211,7 @@ impl Client {
             }
             _ => self.heard_by = None,
         }
+        let is_shared = matches!(done.op, Some(Op::Receive { into: Room::Shared, .. }));
         if let Some(Op::Peek { .. }) = done.op {
             if matches!(done.result, Ok(1..)) {
                 self.linger(slot, house);
@@ -223,15 +230,11 @@ impl Client {
             }
             (Ok(_), Phase::Serving) => self.guest.received(bytes, house.now),
             // Closing now would be a reset, for bytes that nobody has read.
-            (Ok(_) | Err(Errno::NOBUFS), Phase::Leaving)
-                if self.guest.finished() == Some(Finish::Close) =>
-            {
+            (Ok(_) | Err(Errno::NOBUFS), Phase::Leaving) if self.may_linger() => {
                 self.linger(slot, house);
             }
             // It was recalled. What had come in the meantime was not necessarily received.
-            (Err(Errno::CANCELED), Phase::Leaving)
-                if self.guest.finished() == Some(Finish::Close) =>
-            {
+            (Err(Errno::CANCELED), Phase::Leaving) if self.may_linger() => {
                 self.receive = Flight::Recalled; // it waits for nothing
                 let (socket, byte) = (self.socket.clone(), Box::default());
                 house.begin(slot, Part::Receive, Op::Peek { socket, byte });
@@ -245,7 +248,7 @@ impl Client {
                 }
             }
             // This kernel knows the operation, and not in this form.
-            (Err(Errno::INVAL), _) if house.features.multishot_receive => {
+            (Err(Errno::INVAL), _) if is_shared => {
                 house.features.multishot_receive = false;
             }
             (Err(_), _) => {
@@ -255,6 +258,11 @@ impl Client {
         }
     }
     // ANCHOR_END: received
+
+    /// Whether it is given time to end, once: who goes on sending is closed all the same, and reset.
+    fn may_linger(&self) -> bool {
+        !self.has_lingered && self.guest.finished() == Some(Finish::Close)
+    }
 
     /// Has bytes sent. A part of a file, or a head and the small file behind it, is read before.
     // ANCHOR: send
@@ -340,7 +348,7 @@ impl Client {
         match job {
             Job::Open(path) => match house.files.get(path.as_str(), house.now()) {
                 Some(known) => self.guest.opened(Ok(known), house.now),
-                None => self.open(path, false, slot, house),
+                None => self.open(path, 0, slot, house),
             },
             Job::Store(call) => {
                 let name = house.clients.new_call(slot);
@@ -351,10 +359,10 @@ impl Client {
         }
     }
 
-    fn open(&mut self, path: RelPath, again: bool, slot: usize, house: &mut House) {
+    fn open(&mut self, path: RelPath, tries: u32, slot: usize, house: &mut House) {
         match house.files.open(path.as_str()) {
             Ok(op) => {
-                self.opening = Some((path, again));
+                self.opening = Some((path, tries));
                 self.work = Flight::Flying;
                 house.begin(slot, Part::Work, op);
             }
@@ -367,11 +375,11 @@ impl Client {
     // ANCHOR: opened
     fn worked(&mut self, done: Done, slot: usize, house: &mut House) {
         self.work = Flight::Landed;
-        let Some((path, again)) = self.opening.take() else { return };
+        let Some((path, tries)) = self.opening.take() else { return };
         let known = match (done.result, done.op, done.descriptor) {
             (Ok(_), Some(Op::Open { .. }), Some(file)) => {
                 let look = house.files.look(house.to_close.hold(file));
-                self.opening = Some((path, again));
+                self.opening = Some((path, tries));
                 self.work = Flight::Flying;
                 return house.begin(slot, Part::Work, look);
             }
@@ -381,12 +389,13 @@ impl Client {
                 Ok((file, meta))
             }
             // Without a descriptor for it, those go that are only kept for later.
-            (Err(Errno::MFILE | Errno::NFILE), _, _) if !again => {
+            (Err(Errno::MFILE | Errno::NFILE), _, _) if tries == 0 => {
                 house.files.release();
-                return self.open(path, true, slot, house);
+                return self.open(path, 1, slot, house);
             }
-            (Err(Errno::INTR | Errno::AGAIN), _, _) => {
-                return self.open(path, again, slot, house);
+            // Somebody else may hold a lease on it, for much longer than this.
+            (Err(Errno::INTR | Errno::AGAIN), _, _) if tries < TRIES => {
+                return self.open(path, tries + 1, slot, house);
             }
             // Out of the root, a loop of links, a socket: for the client they do not exist.
             (Err(Errno::XDEV | Errno::LOOP | Errno::NXIO | Errno::NODEV), _, _) => {
@@ -430,10 +439,9 @@ impl Client {
     }
 
     fn linger(&mut self, slot: usize, house: &mut House) {
+        self.has_lingered = true;
         self.phase = Phase::Lingering(house.now() + house.settings.linger);
-        if self.shut == Flight::Landed {
-            house.shut(&self.socket, slot).then(|| self.shut = Flight::Flying);
-        }
+        house.shut(&self.socket, slot).then(|| self.shut = Flight::Flying);
     }
 
     /// Closing a descriptor ends nothing that is in flight: it holds the connection. So

@@ -1,4 +1,4 @@
-//! What all clients share. It makes no calls either: it collects what is to be submitted.
+//! What all clients share. It collects what is to be submitted, and makes no call that waits.
 
 use std::time::{Duration, Instant};
 
@@ -137,6 +137,7 @@ impl House {
         }
         self.hand_out();
         self.store.go_on(&mut self.wishes);
+        self.hand_out(); // a connection may not even begin
     }
     // ANCHOR_END: round
 
@@ -229,7 +230,7 @@ impl House {
     /// its slot, whose turn is later.)
     pub fn drain(&mut self, slot: usize) {
         if let Some(client) = self.clients.get_mut(slot)
-            && client.is_ending
+            && std::mem::take(&mut client.is_ending)
         {
             client.guest().drain();
             self.go_on(slot);

@@ -45,7 +45,7 @@ pub use door::Door;
 pub use files::{Files, meta};
 pub use house::{House, Wish};
 pub use op::{Fd, Op, Part, Room, ToClose, Token};
-pub use ring::{Answer, Done, Received, Ring};
+pub use ring::{Answer, Done, Filled, Received, Ring};
 pub use rustix::io::Errno;
 pub use rustix::net::SendFlags;
 pub use setup::{Features, Setup, Work, refused};
@@ -98,8 +98,7 @@ impl UringLoop {
             self.ring.wait(usize::from(ending.is_empty()))?;
             self.house.wake();
             self.door.expired(self.house.now());
-            // Nobody is late, or hung up on, who has spoken before that moment. (Over SQPOLL it is
-            // another thread that finds out.)
+            // Nobody is late, or hung up on, who has spoken before that moment.
             if !ending.is_empty() || self.house.is_due() {
                 self.ring.take_all()?;
             }
@@ -171,7 +170,7 @@ impl UringLoop {
             _ => {
                 let received = std::mem::take(&mut done.received);
                 self.house.completed(done, self.ring.bytes(&received));
-                self.ring.give_back(&received);
+                self.ring.give_back(received);
             }
         }
     }

@@ -30,9 +30,9 @@ pub struct Token {
 /// What a slot may have in flight at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Accepting, receiving, watching.
+    /// Accepting, receiving, peeking, watching.
     Receive,
-    /// Sending.
+    /// Sending, and the read in front of it.
     Send,
     /// Opening, looking, connecting, sleeping.
     Work,
@@ -66,7 +66,7 @@ pub enum Op {
         /// One after another (multishot).
         many: bool,
     },
-    /// Receive once into a buffer, or again and again into those that all share.
+    /// Receive: recv(2), once or again and again.
     Receive {
         /// From here.
         socket: Fd,

@@ -14,7 +14,6 @@ mod entries;
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::types::Fd as Number;
@@ -22,6 +21,7 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
 
 use self::buffers::Buffers;
+pub use self::buffers::Filled;
 use crate::setup::{Features, Setup};
 use crate::{Op, Room, Token};
 
@@ -29,6 +29,8 @@ use crate::{Op, Room, Token};
 const NOBODY: u64 = u64::MAX;
 /// Stands in an entry that cancels, together with the mark of what it cancels.
 const CANCEL: u64 = 1 << 63;
+/// What stands in an entry that does nothing but complete.
+const ASKED: u64 = NOBODY - 1;
 
 /// A ring, and the operations that are in flight on it.
 // ANCHOR: ring
@@ -38,6 +40,8 @@ pub struct Ring {
     features: Features,
     /// What multishot receives fill.
     buffers: Option<Buffers>,
+    /// Why there are none, if it is not the kernel's age.
+    no_buffers: Option<io::Error>,
     /// By the index of their tokens.
     flying: Vec<Option<Flying>>,
     in_flight: usize,
@@ -88,38 +92,35 @@ pub enum Received {
     /// There are none.
     #[default]
     Nothing,
-    /// In the shared buffer with this number: so many.
-    Shared(u16, usize),
+    /// In a buffer that all share.
+    Shared(Filled),
     /// Here.
     Own(Vec<u8>),
 }
 
 /// Room for what statx(2) answers.
 #[derive(Debug)]
-pub struct Answer(Box<MaybeUninit<libc::statx>>);
+pub struct Answer(Box<libc::statx>);
 
 impl Answer {
     /// An empty one.
     pub fn new() -> Self {
-        Self(Box::new(MaybeUninit::zeroed()))
+        // SAFETY: it consists of numbers, for which zero is a value.
+        Self(Box::new(unsafe { std::mem::zeroed() }))
     }
 
     /// What would be answered about a file of so many bytes.
     #[cfg(test)]
     pub(crate) fn of_file(bytes: u64) -> Self {
         let mut answer = Self::new();
-        // SAFETY: it consists of numbers, for which zero is a value; no operation has it.
-        let stat = unsafe { answer.0.assume_init_mut() };
-        stat.stx_mode = libc::S_IFREG as u16;
-        stat.stx_size = bytes;
+        answer.0.stx_mode = libc::S_IFREG as u16;
+        answer.0.stx_size = bytes;
         answer
     }
 
     /// What was answered.
     pub fn get(&self) -> &libc::statx {
-        // SAFETY: it consists of numbers, for which zero is a value, and whoever can call this
-        // has it back from the kernel.
-        unsafe { self.0.assume_init_ref() }
+        &self.0
     }
 }
 
@@ -136,13 +137,18 @@ impl Ring {
     /// What io_uring_setup(2) and io_uring_register(2) answer.
     pub fn new(setup: &Setup) -> io::Result<Self> {
         let (uring, mut features) = setup.build()?;
-        let buffers =
-            if features.multishot_receive { Buffers::new(&uring).ok() } else { None };
+        let asked = features.multishot_receive.then(|| Buffers::new(&uring)).transpose();
+        let (buffers, mut no_buffers) = match asked {
+            Ok(buffers) => (buffers, None),
+            Err(error) => (None, Some(error)),
+        };
+        no_buffers.take_if(|error| Errno::from_io_error(error) == Some(Errno::INVAL));
         features.multishot_receive = buffers.is_some();
         Ok(Self {
             uring: Uring(uring),
             features,
             buffers,
+            no_buffers,
             flying: Vec::new(),
             in_flight: 0,
             waiting: VecDeque::new(),
@@ -153,6 +159,11 @@ impl Ring {
     /// What it can do.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Why clients share no buffers, although this kernel knows how to.
+    pub fn no_buffers(&self) -> Option<&io::Error> {
+        self.no_buffers.as_ref()
     }
 
     /// How many operations are in flight.
@@ -190,11 +201,14 @@ impl Ring {
     }
     // ANCHOR_END: cancel
 
-    /// A cancellation has found nothing. What it was for may be over. Or it is one that the
-    /// kernel has in its hands just now, to try it again: then once more.
+    /// A cancellation has found nothing. What it was for may be over. Or the kernel is about to
+    /// try it again, when our thread asks for completions: then once more. What a device is at
+    /// work on ends by itself.
     // ANCHOR: once-more
     fn once_more(&mut self, index: usize) {
-        if let Some(Some(Flying { is_recalled: true, .. })) = self.flying.get(index) {
+        if let Some(Some(Flying { op, is_recalled: true })) = self.flying.get(index)
+            && !matches!(op, Op::Read { .. } | Op::Write { .. })
+        {
             self.queue(entries::cancel(index as u64));
         }
     }
@@ -207,8 +221,8 @@ impl Ring {
         self.queue(entry);
     }
 
-    /// Submits what has been taken over, and waits until there are `want` completions, or
-    /// some.
+    /// Submits what has been taken over, and waits until there are `want` completions: not at
+    /// all if there are some.
     ///
     /// # Errors
     /// What io_uring_enter(2) answers, if it is our mistake.
@@ -217,19 +231,25 @@ impl Ring {
         loop {
             let is_all = self.fill();
             let want = if is_all && self.done.is_empty() { want } else { 0 };
+            let queued = self.uring.0.submission().len();
             let entered = self.uring.0.submit_and_wait(want);
             self.done.extend(self.uring.0.completion());
             match entered.map_err(|error| Errno::from_io_error(&error)) {
-                // Completions for which there was no room are fetched by another call.
-                Ok(_) if is_all && !self.uring.0.submission().cq_overflow() => {
-                    return Ok(());
+                // Completions for which there was no room are fetched by another call, and one
+                // that has found an entry to refuse has not looked at those behind it.
+                Ok(taken) => {
+                    let is_rest = taken < queued || !is_all;
+                    if !is_rest && !self.uring.0.submission().cq_overflow() {
+                        return Ok(());
+                    }
                 }
-                Ok(_) => {}
                 // A signal came; the loop looks at what is there, and waits again.
                 Err(Some(Errno::INTR)) => return Ok(()),
-                // Completions that have found no room wait in the kernel until some are taken.
-                Err(Some(Errno::BUSY)) if !self.done.is_empty() => return Ok(()),
-                // There is no memory for a request at the moment.
+                // Completions that have found no room wait in the kernel until some are taken;
+                // or there is no memory for a request, until something was let go.
+                Err(Some(Errno::BUSY | Errno::AGAIN)) if !self.done.is_empty() => {
+                    return Ok(());
+                }
                 Err(Some(Errno::BUSY | Errno::AGAIN)) => std::thread::yield_now(),
                 Err(error) => return Err(error.unwrap_or(Errno::IO).into()),
             }
@@ -246,6 +266,9 @@ impl Ring {
     // ANCHOR: take-all
     pub fn take_all(&mut self) -> io::Result<()> {
         self.wait(0)?;
+        if self.uring.0.params().is_setup_sqpoll() {
+            return self.take_all_of_the_thread();
+        }
         for _ in 0..=self.in_flight {
             let before = self.done.len();
             let flags = EnterFlags::GETEVENTS.bits();
@@ -265,6 +288,34 @@ impl Ring {
         Ok(())
     }
     // ANCHOR_END: take-all
+
+    /// A thread of the kernel submits (IORING_SETUP_SQPOLL), and does the work of events after
+    /// that, in turns. What has happened before we ask it something is here when it has answered
+    /// the next question. So two answers in a row bring nothing else.
+    fn take_all_of_the_thread(&mut self) -> io::Result<()> {
+        let mut quiet = 0;
+        for _ in 0..self.in_flight + 2 {
+            let before = self.done.len();
+            self.queue(opcode::Nop::new().build().user_data(ASKED));
+            self.wait(0)?;
+            let is_answered = |ring: &Self| {
+                ring.done.iter().skip(before).any(|entry| entry.user_data() == ASKED)
+            };
+            while !is_answered(self) {
+                let entered = self.uring.0.submit_and_wait(1);
+                self.done.extend(self.uring.0.completion());
+                match entered.map_err(|error| Errno::from_io_error(&error)) {
+                    Ok(_) | Err(Some(Errno::INTR | Errno::BUSY | Errno::AGAIN)) => {}
+                    Err(error) => return Err(error.unwrap_or(Errno::IO).into()),
+                }
+            }
+            quiet = if self.done.len() == before + 1 { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// Moves entries into the submission queue, as many as there is room for, and says
     /// whether that was all.
@@ -288,7 +339,8 @@ impl Ring {
 
     fn push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: what the entry points to is owned by its operation in `flying`, until its
-        // last completion has been taken. (A cancel and a close point to nothing.)
+        // last completion has been taken, or is static. (A cancel and a close point to nothing,
+        // and shared buffers are there as long as the ring.)
         unsafe { self.uring.0.submission().push(entry) }.is_ok()
     }
     // ANCHOR_END: fill
@@ -320,8 +372,7 @@ impl Ring {
             if let (Err(Errno::NOBUFS), Some(buffers)) = (result, &mut self.buffers) {
                 buffers.give_one_more();
             }
-            let index = usize::try_from(entry.user_data()).unwrap_or(usize::MAX);
-            return Some(self.finish(index, result, entry.flags()));
+            return Some(self.finish(entry.user_data() as usize, result, entry.flags()));
         }
         None
     }
@@ -338,25 +389,26 @@ impl Ring {
             Some(unsafe { OwnedFd::from_raw_fd(number) })
         });
         let is_over = !cqueue::more(flags);
-        let op = place.take_if(|_| is_over).map(|flying| flying.op);
+        let mut op = place.take_if(|_| is_over).map(|flying| flying.op);
         self.in_flight -= usize::from(op.is_some());
         let n = result.unwrap_or(0) as usize;
-        let (op, received) = match (op, cqueue::buffer_select(flags)) {
-            (Some(Op::Receive { socket, into: Room::Own(mut buffer) }), _) => {
+        let received = match &mut op {
+            Some(Op::Receive { into: Room::Own(buffer), .. }) => {
                 // SAFETY: the kernel has written `n` bytes, no more than its capacity, and
                 // does not use it any more.
                 unsafe { buffer.set_len(n.min(buffer.capacity())) };
-                let into = Room::Own(Vec::new());
-                (Some(Op::Receive { socket, into }), Received::Own(buffer))
+                Received::Own(std::mem::take(buffer))
             }
-            (Some(Op::Read { file, at, len, mut into }), _) => {
+            Some(Op::Read { into, .. }) => {
                 let end = into.len() + n;
                 // SAFETY: as above, behind what was there.
                 unsafe { into.set_len(end.min(into.capacity())) };
-                (Some(Op::Read { file, at, len, into }), Received::Nothing)
+                Received::Nothing
             }
-            (op, Some(id)) => (op, Received::Shared(id, n)),
-            (op, None) => (op, Received::Nothing),
+            _ => match (cqueue::buffer_select(flags), &self.buffers) {
+                (Some(id), Some(buffers)) => Received::Shared(buffers.filled(id, n)),
+                _ => Received::Nothing,
+            },
         };
         Done { token: Token::at(index), result, op, descriptor, received }
     }
@@ -365,15 +417,15 @@ impl Ring {
     pub fn bytes<'a>(&'a self, received: &'a Received) -> &'a [u8] {
         match (received, &self.buffers) {
             (Received::Own(bytes), _) => bytes,
-            (Received::Shared(id, n), Some(buffers)) => buffers.get(*id, *n),
+            (Received::Shared(filled), Some(buffers)) => buffers.get(filled),
             _ => &[],
         }
     }
 
     /// Gives the kernel a shared buffer back.
-    pub fn give_back(&mut self, received: &Received) {
-        if let (Received::Shared(id, _), Some(buffers)) = (received, &mut self.buffers) {
-            buffers.give_back(*id);
+    pub fn give_back(&mut self, received: Received) {
+        if let (Received::Shared(filled), Some(buffers)) = (received, &mut self.buffers) {
+            buffers.give_back(filled);
         }
     }
 }
@@ -388,7 +440,13 @@ impl Drop for Ring {
                 self.cancel(Token::at(index));
             }
         }
-        while self.in_flight > 0 || !self.waiting.is_empty() {
+        // A descriptor that is to be closed is nobody's any more, and in flight it is not.
+        let is_done = |ring: &mut Self| {
+            ring.in_flight == 0
+                && ring.waiting.is_empty()
+                && ring.uring.0.submission().is_empty()
+        };
+        while !is_done(self) {
             if self.wait(usize::from(self.in_flight > 0)).is_err() {
                 // Nobody can say when the kernel will have done. What it uses is never freed.
                 std::mem::forget(std::mem::take(&mut self.flying));
@@ -396,7 +454,7 @@ impl Drop for Ring {
                 return;
             }
             while let Some(done) = self.next() {
-                self.give_back(&done.received);
+                self.give_back(done.received);
             }
         }
     }

@@ -111,8 +111,11 @@ impl Setup {
                     Work::AtOnce
                 }
                 Work::ByAThread(idle) => {
-                    asked.setup_sqpoll(idle);
-                    Work::AtOnce
+                    let uring = asked.setup_sqpoll(idle).build(self.entries)?;
+                    // Before 5.11 its thread can use registered files only.
+                    let is_able =
+                        uring.params().is_feature_sqpoll_nonfixed() && self.allows(5, 11);
+                    return is_able.then_some(uring).ok_or(Errno::NOSYS.into());
                 }
                 _ => return asked.build(self.entries),
             };

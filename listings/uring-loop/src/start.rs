@@ -1,6 +1,7 @@
 //! What happens before the first wait.
 
 use flags::ServerFlags;
+use iterative::Complaints;
 use iterative::start::{Offer, announce, open_listener, settings, start_store};
 use select_loop::Stop;
 use select_loop::start::room_for_clients;
@@ -43,6 +44,12 @@ pub fn get_ready(
     setup: &Setup,
 ) -> Result<Ready, Failure> {
     let ring = Ring::new(setup).map_err(|error| Failure::Refused(refused(&error)))?;
+    if let Some(error) = ring.no_buffers() {
+        Complaints::default().say(format_args!(
+            "clients cannot share buffers: {error}; each has its own, which is slower (they \
+             count as locked memory: raise the limit, ulimit -l)"
+        ));
+    }
     let room = room_for_clients(u64::MAX)
         .map_err(|error| format!("cannot set the limit on open files: {error}"))?;
     let signals = Stop::new().map_err(|error| format!("cannot catch signals: {error}"))?;

@@ -37,6 +37,17 @@ enum State {
     Open(Fd),
 }
 
+/// Where one of its operations is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    Landed,
+    Flying,
+    /// Of a connection that was given up.
+    GivenUp,
+    /// The kernel was asked to give it up, too.
+    Recalled,
+}
+
 /// One connection to the store, shared by the clients of a loop.
 #[derive(Debug)]
 pub struct StoreLink {
@@ -45,9 +56,8 @@ pub struct StoreLink {
     to_close: ToClose,
     state: State,
     pipe: StorePipe<Name>,
-    /// Those operations that the kernel has, by part, and whether of the connection that
-    /// there is now.
-    flying: [Option<bool>; 3],
+    /// By part.
+    flying: [Flight; 3],
     /// When each call in the pipe was made.
     made: VecDeque<Instant>,
     pause: Duration,
@@ -66,7 +76,7 @@ impl StoreLink {
             to_close,
             state: State::Away { not_before: None },
             pipe: StorePipe::new(),
-            flying: [None; 3],
+            flying: [Flight::Landed; 3],
             made: VecDeque::new(),
             pause: FIRST_PAUSE,
             has_replied: false,
@@ -115,17 +125,17 @@ impl StoreLink {
     // ANCHOR: go-on
     pub fn go_on(&mut self, wishes: &mut Vec<Wish>) {
         for part in [Part::Receive, Part::Send, Part::Work] {
-            if self.flying[part as usize].take_if(|is_ours| !*is_ours).is_some() {
-                // Of a connection that was given up: once is enough.
-                self.flying[part as usize] = Some(false);
+            let flight = &mut self.flying[part as usize];
+            if *flight == Flight::GivenUp {
+                *flight = Flight::Recalled; // once is enough
                 wishes.push(Wish::Cancel(Token { slot: STORE, part }));
             }
         }
-        let mut begin = |flying: &mut [Option<bool>; 3], part: Part, op| {
-            flying[part as usize] = Some(true);
+        let mut begin = |flying: &mut [Flight; 3], part: Part, op| {
+            flying[part as usize] = Flight::Flying;
             wishes.push(Wish::Begin(Token { slot: STORE, part }, op));
         };
-        if matches!(self.state, State::Wanted) && self.flying == [None; 3] {
+        if matches!(self.state, State::Wanted) && self.flying == [Flight::Landed; 3] {
             match new_socket(self.address) {
                 Ok(socket) => {
                     let socket = self.to_close.hold(socket);
@@ -138,12 +148,12 @@ impl StoreLink {
             }
         }
         let State::Open(socket) = &self.state else { return };
-        if self.flying[Part::Receive as usize].is_none() {
+        if self.flying[Part::Receive as usize] == Flight::Landed {
             let into = Room::Own(Vec::with_capacity(ROOM));
             let op = Op::Receive { socket: socket.clone(), into };
             begin(&mut self.flying, Part::Receive, op);
         }
-        if self.flying[Part::Send as usize].is_none()
+        if self.flying[Part::Send as usize] == Flight::Landed
             && let Some(bytes) = self.pipe.take_output()
         {
             let op = Op::Send { socket: socket.clone(), bytes, flags: SendFlags::empty() };
@@ -155,21 +165,15 @@ impl StoreLink {
     /// An operation has completed.
     // ANCHOR: completed
     pub fn completed(&mut self, done: Done, bytes: &[u8], now: Instant) {
-        let is_ours = match self.flying.get_mut(done.token.part as usize) {
-            Some(flying) => flying.take().unwrap_or(false),
-            None => false,
-        };
-        if !is_ours {
+        let flight = &mut self.flying[done.token.part as usize];
+        if std::mem::replace(flight, Flight::Landed) != Flight::Flying {
             return;
         }
         match (done.token.part, done.result, done.op) {
             (Part::Work, Ok(_), _) => {
-                let before =
-                    std::mem::replace(&mut self.state, State::Away { not_before: None });
-                self.state = match before {
-                    State::Connecting(socket) => State::Open(socket),
-                    other => other,
-                };
+                if let State::Connecting(socket) = &self.state {
+                    self.state = State::Open(socket.clone());
+                }
             }
             (Part::Receive, Ok(1..), _) => self.received(bytes, now),
             (Part::Send, Ok(n), Some(Op::Send { bytes, .. })) => {
@@ -226,7 +230,9 @@ impl StoreLink {
         self.done.extend(callers.map(|who| (who, Err(StoreError::Gone))));
         self.made.clear();
         self.silent_since = None;
-        self.flying.iter_mut().flatten().for_each(|is_ours| *is_ours = false);
+        for flight in self.flying.iter_mut().filter(|flight| **flight == Flight::Flying) {
+            *flight = Flight::GivenUp;
+        }
         self.state = State::Away { not_before: None };
     }
 

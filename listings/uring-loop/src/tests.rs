@@ -550,6 +550,75 @@ fn what_was_there_when_a_receive_was_recalled_is_no_reset() {
 }
 
 #[test]
+fn who_goes_on_sending_is_not_waited_for_twice() {
+    let (mut house, _peer) = visited();
+    let mut kernel = Kernel::new(Fault::None);
+    kernel.input = VecDeque::from([
+        b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(),
+    ]);
+    let receive = Token { slot: CLIENTS, part: Part::Receive }.index();
+    let (mut begun, mut lingered) = (None, false);
+    while !house.is_empty() {
+        let wishes = house.take_wishes();
+        if wishes.iter().any(recalls(Part::Receive)) {
+            begun.get_or_insert(house.now.mono); // it has its answer
+        }
+        lingered |= lingers(&wishes);
+        kernel.take_over(wishes);
+        if begun.is_some() {
+            kernel.input.push_back(b"and on".to_vec());
+        } else if kernel.queue.front() == Some(&receive) && kernel.input.is_empty() {
+            kernel.queue.rotate_left(1);
+        }
+        assert!(kernel.complete(&mut house), "nothing is in flight, and it stays");
+        house.now.mono += Duration::from_millis(100);
+        house.round();
+        let waited = begun.map(|begun| house.now.mono - begun).unwrap_or_default();
+        assert!(waited < 2 * house.settings.linger, "it stays as long as it sends");
+    }
+    assert!(lingered);
+}
+
+#[test]
+fn a_kernel_without_the_flag_says_so_to_several_at_once() {
+    let to_close = ToClose::default();
+    let mut house = house(YOUNG, &to_close);
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let (peer, socket) = UnixStream::pair().expect("a pair");
+        peers.push(peer);
+        house.admit(to_close.hold(socket.into()));
+    }
+    for wish in house.take_wishes() {
+        let Wish::Begin(token, op) = wish else { panic!("{wish:?}") };
+        let (result, received) = (Err(Errno::INVAL), Received::Nothing);
+        let done = Done { token, result, op: Some(op), descriptor: None, received };
+        house.completed(done, &[]);
+    }
+    let is_own = |wish: &Wish| {
+        matches!(wish, Wish::Begin(_, Op::Receive { into: Room::Own(_), .. }))
+    };
+    let wishes = house.take_wishes();
+    assert!(wishes.len() == 2 && wishes.iter().all(is_own), "{wishes:?}");
+}
+
+#[test]
+fn what_a_lost_store_has_in_flight_is_recalled_once() {
+    let (mut house, _peer) = visited();
+    let who = house.clients.new_call(0);
+    let call = guestbook::StoreCall::visit();
+    house.store.submit(who, &call, house.now.mono).expect("it may try");
+    house.round();
+    assert!(house.take_wishes().iter().any(|wish| matches!(wish, Wish::Begin(..))));
+    house.now.mono += house.store.timeout();
+    let recalls = |house: &mut House| {
+        house.round();
+        house.take_wishes().iter().filter(|wish| matches!(wish, Wish::Cancel(_))).count()
+    };
+    assert_eq!([(); 3].map(|()| recalls(&mut house)), [1, 0, 0]);
+}
+
+#[test]
 fn who_found_no_buffer_is_late_a_little_later_and_not_never() {
     let (mut house, _peer) = visited();
     let before = house.clients.get(0).and_then(crate::Client::deadline).expect("one");

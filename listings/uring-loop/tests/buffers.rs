@@ -43,7 +43,7 @@ fn burst(ring: &mut Ring, peers: &mut [UnixStream], word: &[u8]) -> usize {
         }
         again.into_iter().for_each(|(slot, socket)| receive(ring, slot, socket));
     }
-    taken.iter().for_each(|received| ring.give_back(received));
+    taken.into_iter().for_each(|received| ring.give_back(received));
     without
 }
 

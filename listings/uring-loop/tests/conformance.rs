@@ -6,5 +6,10 @@ conformance::suite!(
     env!("CARGO_BIN_EXE_uring-loop"),
     event_loop = true,
     pool = 1,
-    also = &[&["--coop-taskrun"], &["--entries", "4"], &["--as-of", "5.10"],]
+    also = &[
+        &["--sqpoll", "5"],
+        &["--coop-taskrun"],
+        &["--entries", "4"],
+        &["--as-of", "5.10"],
+    ]
 );

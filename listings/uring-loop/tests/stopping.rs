@@ -14,7 +14,10 @@ use uring_loop::{Ring, Setup, Work};
 /// Several times as many as are heard between two calls.
 const CLIENTS: usize = 400;
 
-fn server(flags: &[&str]) -> Option<Server> {
+/// With the kernel's work done in portions, and by a thread of the kernel's.
+const KINDS: [&[&str]; 2] = [&[], &["--sqpoll", "5"]];
+
+fn server(kind: &[&str], flags: &[&str]) -> Option<Server> {
     let setup = Setup { entries: 8, as_of: None, work: Work::default() };
     if Ring::new(&setup).is_err() {
         flags::skipped("io_uring is forbidden here");
@@ -22,7 +25,7 @@ fn server(flags: &[&str]) -> Option<Server> {
     }
     let program = env!("CARGO_BIN_EXE_uring-loop");
     let model = Model::new("uring-loop", program, env!("CARGO_TARGET_TMPDIR"));
-    Some(Server::start(&model, flags).expect("it starts"))
+    Some(Server::start(&model, &[kind, flags].concat()).expect("it starts"))
 }
 
 fn clients(server: &Server) -> Vec<TcpStream> {
@@ -41,7 +44,11 @@ fn ask(client: &mut TcpStream) {
 
 #[test]
 fn whoever_has_asked_is_answered_however_many_they_are() {
-    let Some(server) = server(&[]) else { return };
+    KINDS.into_iter().for_each(all_are_answered);
+}
+
+fn all_are_answered(kind: &[&str]) {
+    let Some(server) = server(kind, &[]) else { return };
     let mut clients = clients(&server);
     // Once, so that all of them have been let in. A response is longer than its body.
     for client in &mut clients {
@@ -61,12 +68,16 @@ fn whoever_has_asked_is_answered_however_many_they_are() {
     };
     let without =
         clients.iter_mut().filter_map(|client| (!answered(client)).then_some(())).count();
-    assert_eq!(without, 0, "of {CLIENTS} clients so many were not answered");
+    assert_eq!(without, 0, "{kind:?}: of {CLIENTS} clients so many were not answered");
 }
 
 #[test]
 fn whoever_has_asked_is_not_late_however_many_they_are() {
-    let Some(server) = server(&["--header-timeout", "1000"]) else { return };
+    KINDS.into_iter().for_each(none_is_late);
+}
+
+fn none_is_late(kind: &[&str]) {
+    let Some(server) = server(kind, &["--header-timeout", "1000"]) else { return };
     let mut clients = clients(&server);
     sleep(Duration::from_millis(200)); // they are let in
     server.signal(Signal::STOP).expect("it is there");
@@ -79,5 +90,5 @@ fn whoever_has_asked_is_not_late_however_many_they_are() {
         client.read_exact(&mut start).expect("a response");
         late += usize::from(start != *b"HTTP/1.1 200");
     }
-    assert_eq!(late, 0, "of {CLIENTS} clients so many were late");
+    assert_eq!(late, 0, "{kind:?}: of {CLIENTS} clients so many were late");
 }

@@ -103,7 +103,7 @@ mod ask {
             ask_again(ring, slot, client);
             return Ok(false);
         }
-        ring.give_back(&done.received);
+        ring.give_back(done.received);
         match done.result {
             Ok(0) => return Err(io::Error::other("the connection has ended")),
             Ok(n) if n as usize > client.left => {

@@ -82,7 +82,7 @@ mod bare {
                 match (done.result, done.op) {
                     (_, Some(Op::Send { bytes, .. })) => client.reply = Some(bytes),
                     (Ok(1..), over) => {
-                        ring.give_back(&done.received);
+                        ring.give_back(done.received);
                         if let Some(bytes) = client.reply.take() {
                             let socket = client.socket.clone();
                             let send =

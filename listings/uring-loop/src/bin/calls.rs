@@ -123,7 +123,7 @@ mod calls {
                         continue;
                     }
                     let bytes = ring.bytes(&done.received).to_vec();
-                    ring.give_back(&done.received);
+                    ring.give_back(done.received);
                     let slot = done.token.slot;
                     let socket = sockets[slot].clone();
                     let send = Op::Send { socket, bytes, flags: SendFlags::empty() };

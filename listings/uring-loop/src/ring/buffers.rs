@@ -3,6 +3,7 @@
 
 use std::io;
 use std::ptr::null_mut;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::IoUring;
@@ -43,8 +44,20 @@ pub(super) struct Buffers {
     kept: Vec<u16>,
     /// How many have come back.
     returned: u16,
+    /// Tells these buffers from those of another ring.
+    mark: Rc<()>,
 }
 // ANCHOR_END: buffers
+
+/// A buffer into which the kernel has received something. Only a ring makes one, and whoever gives
+/// it back to this ring has it no more.
+#[derive(Debug)]
+pub struct Filled {
+    id: u16,
+    /// How many bytes stand in it.
+    n: usize,
+    of: Rc<()>,
+}
 
 impl Buffers {
     /// Registers them.
@@ -59,7 +72,8 @@ impl Buffers {
             unsafe { mmap_anonymous(null_mut(), BYTES, access, MapFlags::PRIVATE) }?;
         let memory = memory.cast::<u8>();
         let (tail, touched, kept, returned) = (0, 0, Vec::new(), 0);
-        let mut buffers = Self { memory, tail, touched, kept, returned };
+        let mark = Rc::new(());
+        let mut buffers = Self { memory, tail, touched, kept, returned, mark };
         let address = memory as u64;
         // SAFETY: the entries are ours, aligned to a page, and are freed by `drop`, which runs
         // when the ring's descriptor, or its last operation, is gone.
@@ -81,8 +95,17 @@ impl Buffers {
         }
     }
 
+    /// The kernel has taken this one, and filled it with `n` bytes.
+    pub(super) fn filled(&self, id: u16, n: usize) -> Filled {
+        Filled { id, n, of: self.mark.clone() }
+    }
+
     /// What was received is read: the kernel gets the buffer back.
-    pub(super) fn give_back(&mut self, id: u16) {
+    ///
+    /// # Panics
+    /// If it is of another ring: here the kernel may be writing to the one of that number.
+    pub(super) fn give_back(&mut self, Filled { id, of, .. }: Filled) {
+        assert!(Rc::ptr_eq(&of, &self.mark), "a buffer of another ring");
         self.returned = self.returned.wrapping_add(1);
         let is_crowd = usize::from(self.touched) > usize::from(AT_FIRST) + self.kept.len();
         if is_crowd && self.returned.is_multiple_of(KEEP_ONE_OF) {
@@ -99,12 +122,16 @@ impl Buffers {
         self.memory.wrapping_add(offset)
     }
 
-    /// What stands in a buffer that the kernel has taken, and filled with `n` bytes.
-    pub(super) fn get(&self, id: u16, n: usize) -> &[u8] {
+    /// What stands in it.
+    ///
+    /// # Panics
+    /// As above.
+    pub(super) fn get<'a>(&'a self, Filled { id, n, of }: &'a Filled) -> &'a [u8] {
+        assert!(Rc::ptr_eq(of, &self.mark), "a buffer of another ring");
         // SAFETY: it lies in our memory, all of which reads as zeros until it is written. The kernel
         // has given this buffer to us with a completion, and leaves it alone until it is
-        // given back, for which `self` must be borrowed exclusively.
-        unsafe { std::slice::from_raw_parts(self.start(id), n.min(SIZE)) }
+        // given back, for which `filled` would have to be moved.
+        unsafe { std::slice::from_raw_parts(self.start(*id), (*n).min(SIZE)) }
     }
 
     /// Gives it to the kernel: writes its entry, and then moves the tail.
@@ -113,7 +140,8 @@ impl Buffers {
         let entries = self.memory.cast::<BufRingEntry>();
         let place = entries.wrapping_add(usize::from(self.tail % NUMBER));
         // SAFETY: the place is one of our entries. The kernel reads entries only up to the
-        // tail, and this one is beyond it.
+        // tail, and this one is beyond it: no buffer stands in the ring twice, so no more than
+        // all of them do.
         let entry = unsafe { &mut *place };
         entry.set_addr(self.start(id) as u64);
         entry.set_len(SIZE as u32);
@@ -162,7 +190,8 @@ mod tests {
             (0..100).for_each(|_| buffers.give_one_more());
             assert_eq!(out(&buffers), 356);
             for returned in 0..110 * KEEP_ONE_OF {
-                buffers.give_back(returned % AT_FIRST);
+                let filled = buffers.filled(returned % AT_FIRST, 0);
+                buffers.give_back(filled);
             }
             assert_eq!(out(&buffers), 256, "there are no fewer than at first");
         }

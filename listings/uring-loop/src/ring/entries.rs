@@ -68,7 +68,7 @@ pub(super) fn of(op: &mut Op) -> squeue::Entry {
             opcode::Write::new(number(file), bytes.as_ptr(), len).offset(*at).build()
         }
         Op::Look { file, answer } => {
-            opcode::Statx::new(number(file), c"".as_ptr(), answer.0.as_mut_ptr().cast())
+            opcode::Statx::new(number(file), c"".as_ptr(), (&raw mut *answer.0).cast())
                 .flags(libc::AT_EMPTY_PATH)
                 .mask(libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_MTIME)
                 .build()

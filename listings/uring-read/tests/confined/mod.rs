@@ -79,13 +79,18 @@ fn install_here(filter: &[sock_filter]) -> io::Result<()> {
 
 /// Lets the program lock no memory, root's privilege included.
 pub fn no_locked_memory(command: &mut Command) {
+    locked_memory(command, 0);
+}
+
+/// Lets the program lock no more than so many bytes, in the same way.
+pub fn locked_memory(command: &mut Command, bytes: u64) {
     const CAP_IPC_LOCK: libc::c_ulong = 14;
-    let give_up = || {
+    let give_up = move || {
         // Who may not give it up does not have it.
         let _ = prctl(libc::PR_CAPBSET_DROP, CAP_IPC_LOCK, 0);
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the kernel reads `none` during the call.
-        match unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) } {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+        // SAFETY: the kernel reads `limit` during the call.
+        match unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
