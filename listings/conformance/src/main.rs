@@ -114,6 +114,7 @@ fn verdict(who: &str, row: u8, cases: usize, note: &str) -> Result<String, Strin
         note: note.into(),
         measured: String::new(),
         lacking: Vec::new(),
+        refused: Vec::new(),
     };
     let folder = files::verdicts()?;
     report

@@ -91,6 +91,8 @@ pub struct Report {
     pub measured: String,
     /// What of that which the model lacks was seen failing.
     pub lacking: Vec<Lack>,
+    /// Forms of the server that this kernel does not let be, and what they say.
+    pub refused: Vec<String>,
 }
 
 impl Report {
@@ -104,7 +106,14 @@ impl Report {
             note: why.into(),
             measured: String::new(),
             lacking: Vec::new(),
+            refused: Vec::new(),
         }
+    }
+
+    /// The report of a row that could not be tried: the kernel refuses the server a ring.
+    #[must_use]
+    pub(crate) fn refused(said: String) -> Self {
+        Self { refused: vec![said], ..Self::not_applicable("") }
     }
 
     /// The report with a note for the matrix.
@@ -195,6 +204,7 @@ impl Tally {
                 note: String::new(),
                 measured: String::new(),
                 lacking,
+                refused: Vec::new(),
             });
         }
         let not_tried = match self.not_tried {

@@ -31,6 +31,7 @@ mod traversal;
 use self::side_by_side::Cases;
 use crate::model::{Lack, Model};
 use crate::report::{Report, Tier, Verdict};
+use crate::server::Server;
 
 /// Tries a row, or one tier of it, against a server.
 pub type Run = fn(&Model) -> Result<Report, String>;
@@ -131,9 +132,20 @@ pub fn try_row(model: &Model, number: u8) -> Result<Report, String> {
     let row = row_number(number)?;
     let run = row.run.ok_or_else(|| format!("row {number} is not written yet"))?;
     if !(row.forms && model.has_whole_forms()) {
-        return run(model);
+        return unless_refused(model, run);
     }
-    in_each_form(model, run)
+    in_each_form(model, |form| unless_refused(form, run))
+}
+
+/// Where the kernel lets this form of a server have no ring, its row is skipped, and says so.
+fn unless_refused(
+    model: &Model,
+    run: impl Fn(&Model) -> Result<Report, String>,
+) -> Result<Report, String> {
+    run(model).or_else(|why| match Server::refusal(model) {
+        Some(said) => Ok(Report::refused(said)),
+        None => Err(why),
+    })
 }
 
 /// Tries a row with a server and with each of its other forms, side by side: one report,
@@ -155,14 +167,17 @@ fn in_each_form(
         match (&mut all, outcome) {
             (_, Err(why)) => failures.push(named(&why)),
             (None, Ok(report)) => all = Some(report),
-            (Some(_), Ok(report)) if report.verdict == Verdict::NotApplicable => {}
+            (Some(all), Ok(report)) if report.verdict == Verdict::NotApplicable => {
+                all.refused.extend(report.refused.iter().map(|refused| named(refused)));
+            }
             // What the first form does not have, another one may.
             (Some(all), Ok(report)) if all.verdict == Verdict::NotApplicable => {
+                let refused = std::mem::take(&mut all.refused);
                 let note = match report.note.as_str() {
                     "" => format!("with {form}"),
                     note => format!("with {form}: {note}"),
                 };
-                *all = Report { note, ..report };
+                *all = Report { note, refused, ..report };
             }
             (Some(all), Ok(report)) => {
                 all.cases += report.cases;
@@ -184,10 +199,13 @@ pub fn check_with_tool(model: &Model, number: u8) {
     let Some((variable, run)) = row.with_tool else { panic!("row {number} needs no tool") };
     match std::env::var(variable) {
         Ok(tool) if row.forms && model.has_whole_forms() => {
-            let outcome = in_each_form(model, |form| run(form, &tool));
+            let run = |form: &Model| unless_refused(form, |form| run(form, &tool));
+            conclude(model, number, Tier::Ci, in_each_form(model, run));
+        }
+        Ok(tool) => {
+            let outcome = unless_refused(model, |model| run(model, &tool));
             conclude(model, number, Tier::Ci, outcome);
         }
-        Ok(tool) => conclude(model, number, Tier::Ci, run(model, &tool)),
         Err(_) => flags::skipped(format_args!(
             "row {number} with a tool: {variable} does not name its program"
         )),
@@ -232,8 +250,11 @@ fn without_lacks(
 fn conclude(model: &Model, number: u8, tier: Tier, outcome: Result<Report, String>) {
     match outcome.and_then(|report| without_lacks(model, number, tier, report)) {
         Ok(report) => {
-            for skipped in &report.skipped {
+            for skipped in report.skipped.iter().chain(&report.refused) {
                 flags::skipped(format_args!("row {number}: {skipped}"));
+            }
+            if report.cases == 0 && !report.refused.is_empty() {
+                return; // nothing was tried: it is no verdict
             }
             report
                 .record(&model.verdicts, model.name, number, tier)

@@ -79,24 +79,11 @@ impl Server {
     ) -> Result<Self, String> {
         let root =
             Root::new().map_err(|error| format!("the folder for the server: {error}"))?;
-        let mut words = wrapper.to_vec();
-        words.push(model.program);
-        let mut command = Command::new(words[0]);
-        command
-            .args(&words[1..])
-            .args(["--listen", "127.0.0.1:0", "--root"])
-            .arg(root.path())
-            .args(model.args)
-            .args(model.form)
-            .args(flags)
-            // Its last words are to be those of a panic, and not where it came from.
-            .env("RUST_BACKTRACE", "0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = command(model, &root, wrapper, flags);
         adjust(&mut command);
-        let mut child =
-            command.spawn().map_err(|error| format!("{}: {error}", words[0]))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("{:?}: {error}", command.get_program()))?;
         let first_line = first_line(&mut child);
         let log = collect_log(&mut child);
         let mut server = Self {
@@ -116,6 +103,20 @@ impl Server {
             .and_then(|address| address.parse().ok())
             .ok_or_else(|| format!("the first line on stdout is not 'listening on http://ADDRESS:PORT': {line}"))?;
         Ok(server)
+    }
+
+    /// What a server says whose ring the kernel refuses, and that ends with 2 for it (row 19).
+    #[must_use]
+    pub fn refusal(model: &Model) -> Option<String> {
+        let root = Root::new().ok()?;
+        let mut child = command(model, &root, &[], &[]).spawn().ok()?;
+        if first_line(&mut child).is_ok() {
+            let _ = child.kill();
+        }
+        let output = child.wait_with_output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+        let is_refused = output.status.code() == Some(2);
+        (is_refused && said.starts_with("cannot set up an io_uring: ")).then_some(said)
     }
 
     /// Process id of the server.
@@ -305,6 +306,26 @@ impl Drop for Server {
         process::end_tree(self.pid());
         let _ = self.child.wait();
     }
+}
+
+/// How a server of this model is started, in the last place of another program's words.
+fn command(model: &Model, root: &Root, wrapper: &[&str], flags: &[&str]) -> Command {
+    let mut words = wrapper.to_vec();
+    words.push(model.program);
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .args(["--listen", "127.0.0.1:0", "--root"])
+        .arg(root.path())
+        .args(model.args)
+        .args(model.form)
+        .args(flags)
+        // Its last words are to be those of a panic, and not where it came from.
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
 }
 
 /// The first line on standard output. The rest is read and dropped, so that the server

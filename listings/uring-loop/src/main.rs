@@ -23,7 +23,7 @@ struct RingFlags {
     interrupt: bool,
 
     /// Let a thread of the kernel submit, which sleeps after so many idle milliseconds
-    /// (IORING_SETUP_SQPOLL)
+    /// (IORING_SETUP_SQPOLL, from Linux 5.11 on)
     #[arg(long, value_name = "MS")]
     sqpoll: Option<u32>,
 }

@@ -24,6 +24,7 @@ const LENGTHS: [u64; 2] = [612, 70_000];
 const ASKED: &[u8] = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n\
     GET /large HTTP/1.1\r\nHost: x\r\n\r\n\
     GET /guestbook HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST: &[u8] = b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -338,12 +339,25 @@ fn shutting_down_may_fail() {
 }
 
 #[test]
+fn a_file_that_somebody_holds_a_lease_on_is_not_tried_for_ever() {
+    let (mut house, _peer) = visited();
+    let mut kernel = Kernel::new(Fault::Error(Kind::Open, libc::EAGAIN));
+    kernel.input = VecDeque::from([LAST.to_vec(), Vec::new()]);
+    let mut tries = 0;
+    while !house.is_empty() {
+        kernel.take_over(house.take_wishes());
+        assert!(kernel.complete(&mut house), "nothing is in flight, and it stays");
+        tries += usize::from(std::mem::take(&mut kernel.has_struck));
+        assert!(tries < 20, "it is tried for ever");
+    }
+    assert!(kernel.sent.starts_with(b"HTTP/1.1 503 "), "after {tries} tries");
+}
+
+#[test]
 fn who_has_all_and_says_no_more_is_closed_without_further_ado() {
     let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
-    kernel.input = VecDeque::from([
-        b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(),
-    ]);
+    kernel.input = VecDeque::from([LAST.to_vec()]);
     let mut recalled = Vec::new();
     while !house.is_empty() {
         let wishes = house.take_wishes();
@@ -522,8 +536,7 @@ fn a_send_that_waits_for_who_ends_is_recalled() {
 fn recalled(input: VecDeque<Vec<u8>>) -> Vec<Wish> {
     let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
-    let asked = b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec();
-    kernel.input = VecDeque::from([asked]);
+    kernel.input = VecDeque::from([LAST.to_vec()]);
     let receive = Token { slot: CLIENTS, part: Part::Receive };
     let mut wishes = house.take_wishes();
     while !wishes.iter().any(recalls(Part::Receive)) {
@@ -553,9 +566,7 @@ fn what_was_there_when_a_receive_was_recalled_is_no_reset() {
 fn who_goes_on_sending_is_not_waited_for_twice() {
     let (mut house, _peer) = visited();
     let mut kernel = Kernel::new(Fault::None);
-    kernel.input = VecDeque::from([
-        b"GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(),
-    ]);
+    kernel.input = VecDeque::from([LAST.to_vec()]);
     let receive = Token { slot: CLIENTS, part: Part::Receive }.index();
     let (mut begun, mut lingered) = (None, false);
     while !house.is_empty() {

@@ -15,11 +15,11 @@ use uring_loop::{Ring, Setup, Work};
 const CLIENTS: usize = 400;
 
 /// With the kernel's work done in portions, and by a thread of the kernel's.
-const KINDS: [&[&str]; 2] = [&[], &["--sqpoll", "5"]];
+const KINDS: [(Work, &[&str]); 2] =
+    [(Work::WhenWeAsk, &[]), (Work::ByAThread(5), &["--sqpoll", "5"])];
 
-fn server(kind: &[&str], flags: &[&str]) -> Option<Server> {
-    let setup = Setup { entries: 8, as_of: None, work: Work::default() };
-    if Ring::new(&setup).is_err() {
+fn server(work: Work, kind: &[&str], flags: &[&str]) -> Option<Server> {
+    if Ring::new(&Setup { entries: 8, as_of: None, work }).is_err() {
         flags::skipped("io_uring is forbidden here");
         return None;
     }
@@ -44,11 +44,11 @@ fn ask(client: &mut TcpStream) {
 
 #[test]
 fn whoever_has_asked_is_answered_however_many_they_are() {
-    KINDS.into_iter().for_each(all_are_answered);
+    KINDS.into_iter().for_each(|(work, kind)| all_are_answered(work, kind));
 }
 
-fn all_are_answered(kind: &[&str]) {
-    let Some(server) = server(kind, &[]) else { return };
+fn all_are_answered(work: Work, kind: &[&str]) {
+    let Some(server) = server(work, kind, &[]) else { return };
     let mut clients = clients(&server);
     // Once, so that all of them have been let in. A response is longer than its body.
     for client in &mut clients {
@@ -73,11 +73,11 @@ fn all_are_answered(kind: &[&str]) {
 
 #[test]
 fn whoever_has_asked_is_not_late_however_many_they_are() {
-    KINDS.into_iter().for_each(none_is_late);
+    KINDS.into_iter().for_each(|(work, kind)| none_is_late(work, kind));
 }
 
-fn none_is_late(kind: &[&str]) {
-    let Some(server) = server(kind, &["--header-timeout", "1000"]) else { return };
+fn none_is_late(work: Work, kind: &[&str]) {
+    let Some(server) = server(work, kind, &["--header-timeout", "1000"]) else { return };
     let mut clients = clients(&server);
     sleep(Duration::from_millis(200)); // they are let in
     server.signal(Signal::STOP).expect("it is there");

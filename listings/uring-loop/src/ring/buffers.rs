@@ -171,6 +171,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_buffer_goes_back_to_its_own_ring_only() {
+        let ring = || IoUring::new(8).and_then(|uring| Ok((Buffers::new(&uring)?, uring)));
+        let (Ok((one, _uring)), Ok((mut other, _other))) = (ring(), ring()) else {
+            return flags::skipped("there are no shared buffers here");
+        };
+        let filled = one.filled(0, 1);
+        let panics = |run: &mut dyn FnMut()| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+        };
+        assert_eq!(one.get(&filled), [0]);
+        assert!(panics(&mut || _ = other.get(&filled).len()));
+        let mut filled = Some(filled);
+        assert!(panics(&mut || filled.take().into_iter().for_each(|f| other.give_back(f))));
+    }
+
+    #[test]
     fn the_buffers_of_a_crowd_are_kept_and_used_for_the_next() {
         let buffers = IoUring::new(8).and_then(|uring| Ok((Buffers::new(&uring)?, uring)));
         let Ok((mut buffers, _uring)) = buffers else {
