@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -25,6 +25,9 @@ const CACHED_FILES: usize = 1024;
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(15);
 
+/// How long the log of a server that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -35,7 +38,7 @@ pub struct Server {
     pub root: Root,
     workers: usize,
     pool: usize,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     before: Descriptors,
 }
 
@@ -85,7 +88,7 @@ impl Server {
             .spawn()
             .map_err(|error| format!("{:?}: {error}", command.get_program()))?;
         let first_line = first_line(&mut child);
-        let log = collect_log(&mut child);
+        let log = Log::of(&mut child)?;
         let mut server = Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
@@ -96,7 +99,7 @@ impl Server {
             before: Descriptors::default(),
         };
         let line = first_line.map_err(|why| {
-            format!("{} did not start: {why}{}", server.pid(), server.log_excerpt())
+            format!("{} did not start: {why}{}", server.pid(), server.last_words())
         })?;
         server.address = line
             .strip_prefix("listening on http://")
@@ -128,7 +131,18 @@ impl Server {
     /// What it wrote on standard error so far, line by line.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The end of the log of a server that has ended, or is about to.
+    fn last_words(&self) -> String {
+        // What it wrote is in the pipe, and the thread that reads it may not have come to it.
+        // Somebody whom the server has left behind may hold the pipe open.
+        let begun = Instant::now();
+        while !self.log.reader.is_finished() && begun.elapsed() < LAST_WORDS {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.log_excerpt()
     }
 
     fn log_excerpt(&self) -> String {
@@ -193,19 +207,18 @@ impl Server {
         if let Ok(Some(status)) = self.child.try_wait() {
             return Err(format!(
                 "not healthy: the server ended with {status}{}",
-                self.log_excerpt()
+                self.last_words()
             ));
         }
         if let Err(why) = self.answers() {
             // A server that is ending takes a moment for it.
-            let ended = self
-                .wait(Duration::from_millis(200))
-                .map(|status| format!("the server ended with {status}"));
-            return Err(format!(
-                "not healthy: {}{}",
-                ended.unwrap_or(why),
-                self.log_excerpt()
-            ));
+            return Err(match self.wait(Duration::from_millis(200)) {
+                Ok(status) => format!(
+                    "not healthy: the server ended with {status}{}",
+                    self.last_words()
+                ),
+                Err(_) => format!("not healthy: {why}{}", self.log_excerpt()),
+            });
         }
         eventually(patience(), || {
             let (now, before) = (Descriptors::of(self.pid()), self.before);
@@ -269,7 +282,7 @@ impl Server {
         if !status.success() {
             return Err(format!(
                 "SIGTERM: {status} instead of exit code 0{}",
-                self.log_excerpt()
+                self.last_words()
             ));
         }
         eventually(patience(), || {
@@ -347,16 +360,24 @@ pub(crate) fn first_line(child: &mut Child) -> Result<String, String> {
     }
 }
 
-fn collect_log(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    if let Some(stderr) = child.stderr.take() {
-        let log = Arc::clone(&log);
-        thread::spawn(move || {
-            let mut lines = BufReader::new(stderr);
+/// Lines of standard error so far.
+#[derive(Debug)]
+struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Ends when nobody can write any more.
+    reader: JoinHandle<()>,
+}
+
+impl Log {
+    fn of(child: &mut Child) -> Result<Self, String> {
+        let mut stderr = BufReader::new(child.stderr.take().ok_or("no stderr")?);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&lines);
+        let reader = thread::spawn(move || {
             let mut line = Vec::new();
-            // A server that logs without end fails its row, but does not fill this
-            // process's memory.
-            while lines
+            // A server that logs without end fails its row, but does not fill this process's
+            // memory.
+            while stderr
                 .by_ref()
                 .take(4096)
                 .read_until(b'\n', &mut line)
@@ -369,6 +390,6 @@ fn collect_log(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
                 line.clear();
             }
         });
+        Ok(Self { lines, reader })
     }
-    log
 }
