@@ -1,12 +1,13 @@
 //! The folder that a server under test serves, and the secrets beside it that it must never
 //! serve.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
 
 /// Content of `small.txt`.
 pub const SMALL: &str = "A small file, served whole.\n";
@@ -28,22 +29,21 @@ pub const BIG: usize = 10 * 1024 * 1024;
 /// Removed when dropped.
 #[derive(Debug)]
 pub struct Root {
-    top: PathBuf,
+    top: TempDir,
 }
 
 impl Root {
     /// Writes the folder. Every file's time of modification lies an hour back, so that it
     /// is a strong validator (RFC 9110 section 8.8.2.2).
     pub fn new() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let top =
-            std::env::temp_dir().join(format!("who-waits-{}-{number}", std::process::id()));
-        fs::create_dir(&top)?;
+        let mut folder = tempfile::Builder::new();
+        // For a server that has become another user, too.
+        folder.prefix("who-waits-").permissions(Permissions::from_mode(0o755));
+        let top = folder.tempdir()?;
         let root = Self { top };
         fs::create_dir_all(root.path().join("sub/deep"))?;
         fs::create_dir_all(root.path().join("empty"))?;
-        fs::create_dir_all(root.top.join("root-secret"))?;
+        fs::create_dir_all(root.top().join("root-secret"))?;
         for (name, content) in [
             ("small.txt", SMALL),
             ("index.html", INDEX),
@@ -58,11 +58,11 @@ impl Root {
             root.write(name, content.as_bytes())?;
         }
         for name in ["canary.txt", "root-secret/canary.txt"] {
-            fs::write(root.top.join(name), CANARY)?;
+            fs::write(root.top().join(name), CANARY)?;
         }
         symlink("../canary.txt", root.path().join("link-out"))?;
         symlink("..", root.path().join("folder-out"))?;
-        symlink(root.top.join("canary.txt"), root.path().join("link-absolute"))?;
+        symlink(root.top().join("canary.txt"), root.path().join("link-absolute"))?;
         symlink("link-out", root.path().join("link-to-link"))?;
         symlink("../../canary.txt", root.path().join("sub/link-out"))?;
         symlink("small.txt", root.path().join("link-inside"))?;
@@ -74,13 +74,13 @@ impl Root {
     /// The folder to serve.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.top.join("root")
+        self.top().join("root")
     }
 
     /// The folder around it.
     #[must_use]
     pub fn top(&self) -> &Path {
-        &self.top
+        self.top.path()
     }
 
     /// Writes a file below the root, dated an hour back.
@@ -100,13 +100,5 @@ impl Root {
             .collect();
         self.write("big.bin", &content)?;
         Ok(content)
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.top) {
-            eprintln!("{}: not removed: {error}", self.top.display());
-        }
     }
 }

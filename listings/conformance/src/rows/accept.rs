@@ -44,15 +44,32 @@ pub fn run(model: &Model) -> Result<Report, String> {
     server.conclude(tally)
 }
 
+/// Which descriptors of a process are taken for good.
+type Taken = fn(&Server, pid: u32, number: u64) -> bool;
+
+/// All that are open.
+fn open(_: &Server, pid: u32, number: u64) -> bool {
+    fs::symlink_metadata(descriptor(pid, number)).is_ok()
+}
+
+/// The same without files that a server keeps for later. It gives those up when it is short of
+/// descriptors, and their numbers would serve one client after another, each without its file.
+fn open_for_good(server: &Server, pid: u32, number: u64) -> bool {
+    let root = server.root.path();
+    fs::read_link(descriptor(pid, number))
+        .is_ok_and(|what| what == root || !what.starts_with(&root))
+}
+
+fn descriptor(pid: u32, number: u64) -> String {
+    format!("/proc/{pid}/fd/{number}")
+}
+
 /// Leaves none of the server's processes a descriptor until the result is dropped.
-fn no_descriptors(server: &Server) -> Result<Limit, String> {
+fn no_descriptors(server: &Server, taken: Taken) -> Result<Limit, String> {
     // The kernel hands out the lowest free number, so this limit leaves none. A limit of 0
     // would leave none either, but poll(2) takes no more entries than the limit.
-    let lowest_free = |pid: u32| {
-        let taken =
-            |number: &u64| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
-        (0..).find(|number| !taken(number)).unwrap_or(0)
-    };
+    let lowest_free =
+        |pid: u32| (0..).find(|number| !taken(server, pid, *number)).unwrap_or(0);
     let all = process::tree(server.pid());
     Limit::set(all.iter().map(|process| process.pid), Resource::Nofile, lowest_free)
 }
@@ -72,7 +89,7 @@ fn without_descriptors(
     clients: usize,
     model: &Model,
 ) -> Result<(), String> {
-    let limit = no_descriptors(server)?;
+    let limit = no_descriptors(server, open_for_good)?;
     let queue = queue(server, clients)?;
     quiet_second(server)?;
     if model.event_loop {
@@ -154,7 +171,7 @@ fn insiders(server: &Server, model: &Model) -> Result<(), String> {
         ask(&mut stream)?;
         inside.push(stream);
     }
-    let limit = no_descriptors(server)?;
+    let limit = no_descriptors(server, open)?;
     // Where there are several workers, one may have no client that leaves it a descriptor.
     let (limit, until_they_leave) = match model.workers {
         1 => (Some(limit), None),
@@ -220,7 +237,7 @@ fn status(stream: &mut TcpStream) -> Result<u16, String> {
 }
 
 fn abandoned(server: &Server) -> Result<(), String> {
-    let limit = no_descriptors(server)?;
+    let limit = no_descriptors(server, open)?;
     let queue: Vec<TcpStream> =
         (0..10).map(|_| client::open(server.address)).collect::<Result<_, _>>()?;
     drop(queue);
