@@ -224,6 +224,26 @@ pub fn cpu(root: u32) -> Duration {
     tree(root).iter().map(|process| process.cpu).sum()
 }
 
+/// For how long each thread of a process and its descendants has had a processor or queued
+/// for one. On a busy machine somebody who never waits has little of the first and much of the
+/// second. (`/proc/PID/task/TID/schedstat`; nothing where the kernel keeps none.)
+#[must_use]
+pub fn wanted(root: u32) -> HashMap<u32, Duration> {
+    let of = |pid: u32, thread: u32| {
+        let text =
+            fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
+        let times = text.split_whitespace().take(2).map(|time| time.parse::<u64>().ok());
+        Some((thread, Duration::from_nanos(times.sum::<Option<u64>>()?)))
+    };
+    let all = tree(root);
+    all.iter()
+        .flat_map(|process| {
+            threads(process.pid).into_iter().map(|thread| (process.pid, thread))
+        })
+        .filter_map(|(pid, thread)| of(pid, thread))
+        .collect()
+}
+
 /// Memory of a process and its descendants, in KiB: what several share is counted once
 /// (`Pss` in `/proc/PID/smaps_rollup`).
 #[must_use]

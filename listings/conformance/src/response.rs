@@ -1,6 +1,8 @@
 //! What a server sent, taken apart strictly: a response that a careful client would refuse
 //! is a failure of the server.
 
+use memchr::memmem;
+
 /// One response.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -130,6 +132,12 @@ fn chunks(bytes: &[u8], response: &mut Response) -> Result<usize, String> {
             return Ok(at);
         }
     }
+}
+
+/// Whether a text is somewhere in there.
+#[must_use]
+pub fn holds(bytes: &[u8], text: &str) -> bool {
+    memmem::find(bytes, text.as_bytes()).is_some()
 }
 
 /// The beginning of something, printable.

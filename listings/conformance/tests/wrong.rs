@@ -32,7 +32,7 @@ caught! { threads by "thread";
     row_12_starts_again: row 12, "starts-again", "dripping heads, and places are left: client 0 still drips";
     row_12_late_unseen: row 12, "late-unseen", "what arrived while the server stood still: answered 408";
     row_13_eof_is_gone: row 13, "eof-is-gone", "a file, shut at once: the connection is Reset after []";
-    row_14_keeps_everything: row 14, "keeps-everything", "a flood of 10 MB: memory grew";
+    row_14_keeps_everything: row 14, "keeps-everything", ": memory grew by ";
     row_15_patient: row 15, "patient-with-store", "silent: the page: no response, connection Open";
     row_15_asks_again: row 15, "asks-again", "the store heard it 2 times";
     row_16_ends_at_once: row 16, "ends-at-once", "a request of which half was read";

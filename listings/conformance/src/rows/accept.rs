@@ -18,6 +18,9 @@ use crate::server::Server;
 
 /// How much processor time a server may use in a second in which it cannot go on.
 const IDLE: Duration = Duration::from_millis(200);
+/// Which share of it one of its threads may have had a processor or wanted one. The server has
+/// less than it wants when others are busy.
+const RESTLESS: f64 = 0.9;
 /// How many lines it may log in such a second.
 pub(super) const LINES: usize = 10;
 
@@ -119,17 +122,26 @@ pub(super) fn quiet_second(server: &Server) -> Result<(), String> {
     thread::sleep(Duration::from_millis(200));
     let (begun, cpu_before, lines_before) =
         (Instant::now(), cpu(server.pid()), server.log().len());
+    let before = process::wanted(server.pid());
     thread::sleep(Duration::from_secs(1));
     let seconds = begun.elapsed().as_secs_f64();
     let used = cpu(server.pid()).saturating_sub(cpu_before).div_f64(seconds);
     let lines = server.log().len() - lines_before;
+    let wanted = process::wanted(server.pid()).into_iter().map(|(thread, time)| {
+        time.saturating_sub(before.get(&thread).copied().unwrap_or_default())
+    });
+    let wanted = wanted.max().unwrap_or_default().div_f64(seconds);
     if process::tree(server.pid()).is_empty() {
         return Err("the server has ended".into());
     }
-    if used > IDLE || lines as f64 > LINES as f64 * seconds + 1.0 {
+    if used > IDLE
+        || wanted.as_secs_f64() > RESTLESS
+        || lines as f64 > LINES as f64 * seconds + 1.0
+    {
         return Err(format!(
-            "it spins: {} ms of processor time and {lines} lines in the log",
-            used.as_millis()
+            "it spins: {} ms of processor time, {} ms in which a thread had or wanted some, and {lines} lines in the log",
+            used.as_millis(),
+            wanted.as_millis()
         ));
     }
     Ok(())

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
 use crate::client::{End, exchange, get, listen, listen_until, open, send};
 use crate::model::Model;
 use crate::report::{Report, Tally};
-use crate::response::responses;
+use crate::response::{holds, responses};
 use crate::root::CANARY;
 use crate::server::Server;
 
@@ -241,7 +241,7 @@ fn served(server: &Server, target: &str, status: u16, content: &str) -> Result<(
         // A file that is shorter than it was a moment ago: its connection ends early.
         Err(why) => return Err(format!("GET {target}: {why}")),
     };
-    if response.body.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()) {
+    if holds(&response.body, CANARY) {
         return Err("the canary is served".into());
     }
     match response.status {
@@ -319,7 +319,7 @@ fn changed_while_sent(server: &Server) -> Result<(), String> {
 
 fn all_old(bytes: &[u8]) -> Result<(), String> {
     match &responses(bytes, &[])?[..] {
-        [response] if response.whole && response.body.iter().all(|byte| *byte == 0) => {
+        [response] if response.whole && response.body == vec![0; response.body.len()] => {
             Ok(())
         }
         [response] if response.whole => Err("old and new content in one response".into()),

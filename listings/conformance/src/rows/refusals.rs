@@ -153,7 +153,7 @@ fn is_read(
 ) -> Result<(), String> {
     let mut bytes = refusal.head.as_bytes().to_vec();
     let missing = (1024 * 1024 - bytes.len()) / refusal.filling.len();
-    bytes.extend(refusal.filling.repeat(missing).bytes());
+    bytes.extend_from_slice(refusal.filling.repeat(missing).as_bytes());
     let mut stream = open(server.address)?;
     for piece in bytes.chunks(piece) {
         stream

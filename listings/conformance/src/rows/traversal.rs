@@ -3,7 +3,7 @@
 use crate::client::{End, exchange};
 use crate::model::Model;
 use crate::report::{Report, Tally};
-use crate::response::excerpt;
+use crate::response::{excerpt, holds};
 use crate::root::CANARY;
 use crate::server::Server;
 
@@ -138,7 +138,7 @@ fn kept_inside(server: &Server, method: &str, target: &str) -> Result<(), String
         "{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
     let heard = exchange(server.address, request.as_bytes())?;
-    if heard.bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()) {
+    if holds(&heard.bytes, CANARY) {
         return Err(format!("{method} {target}: the canary is served"));
     }
     let all = heard.responses(&[method == "HEAD"])?;
@@ -146,7 +146,7 @@ fn kept_inside(server: &Server, method: &str, target: &str) -> Result<(), String
         _ if heard.end == End::Open => {
             Err(format!("{method} {target}: the connection stays open"))
         }
-        [one] if one.body.windows(5).any(|window| window == b"root:") => Err(format!(
+        [one] if holds(&one.body, "root:") => Err(format!(
             "{method} {target}: a file of the system is served: {}",
             excerpt(&one.body)
         )),
