@@ -44,8 +44,8 @@ pub struct Model {
     pub verdicts: PathBuf,
 }
 
-/// What a server does not hold, and is not asked to: it must be seen failing, and the matrix
-/// says it.
+/// What a server does not hold, and is not asked to: it must be seen failing (but for what
+/// is seen by chance), and the matrix says it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lack {
     /// The row.
@@ -58,6 +58,9 @@ pub struct Lack {
     pub why: &'static str,
     /// It shows only where an installed tool is used.
     pub only_with_tool: bool,
+    /// It is chance whether it shows, as another lack can hide it: an answer that is wrong, if a
+    /// reset does not come before it.
+    pub by_chance: bool,
 }
 
 impl Model {
